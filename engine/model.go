@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+)
+
+// ManifestName is the file in a model's folder that says what its own files
+// don't. It is part of the folder, and so of the CID.
+const ManifestName = "ipfs-accelerate-model.json"
+
+// maxManifest bounds what is read of a manifest or another small JSON file.
+const maxManifest = 1 << 20
+
+// A Model is a verified model on local disk.
+type Model struct {
+	Root     string // root CID
+	Name     string // its name in the catalogue, or ""
+	Dir      string // absolute path of the folder its files are in
+	Files    []ModelFile
+	Manifest Manifest // zero if the folder has none
+}
+
+// A ModelFile is one file of a model.
+type ModelFile struct {
+	Name  string // slash-separated, relative to the model's folder
+	Bytes int64
+	CID   string
+}
+
+// A Manifest describes a model whose own files don't. See [ManifestName].
+type Manifest struct {
+	Version      int               `json:"version"`
+	Task         string            `json:"task"`
+	Architecture string            `json:"architecture"`
+	Files        map[string]string `json:"files"` // role to file: model, encoder, decoder, decoder_with_past, detector, classifier, recognizer
+	Parameters   json.RawMessage   `json:"parameters"`
+	License      string            `json:"license"`
+	Source       string            `json:"source"`
+}
+
+// LoadManifest reads the manifest of m's folder, if it has one.
+func (m *Model) LoadManifest() error {
+	if !m.Has(ManifestName) {
+		return nil
+	}
+	data, err := m.ReadFile(ManifestName, maxManifest)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, &m.Manifest); err != nil {
+		return Errorf(ErrModelInvalid, "%s is not a manifest: %w", ManifestName, err)
+	}
+	if m.Manifest.Version != 1 {
+		return Errorf(ErrModelInvalid, "%s has version %d; this program knows version 1", ManifestName, m.Manifest.Version)
+	}
+	return nil
+}
+
+// Has reports whether the model has the file.
+func (m *Model) Has(name string) bool {
+	return slices.ContainsFunc(m.Files, func(f ModelFile) bool { return f.Name == name })
+}
+
+// ReadFile reads one of the model's files, which may be at most limit bytes.
+// A link that leads out of the folder is refused.
+func (m *Model) ReadFile(name string, limit int64) ([]byte, error) {
+	root, err := os.OpenRoot(m.Dir)
+	if err != nil {
+		return nil, Errorf(ErrModelInvalid, "the model's folder can't be opened: %w", err)
+	}
+	defer root.Close() //nolint:errcheck // read-only
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", name, err).
+			WithHint("the model folder needs a readable %s", name)
+	}
+	defer f.Close() //nolint:errcheck // read-only
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", name, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, Errorf(ErrTooLarge, "%s is over %d bytes", name, limit)
+	}
+	return data, nil
+}
+
+// OnnxFile returns the file that runs when none is named: the manifest's
+// "model" role, else model.onnx or onnx/model.onnx, else the only .onnx file.
+func (m *Model) OnnxFile() (string, error) {
+	if f := m.Manifest.Files["model"]; f != "" {
+		if !m.Has(f) {
+			return "", Errorf(ErrModelInvalid, "%s names %s, which the model does not have", ManifestName, f)
+		}
+		return f, nil
+	}
+	var found []string
+	for _, f := range m.Files {
+		if path.Ext(f.Name) == ".onnx" {
+			found = append(found, f.Name)
+		}
+	}
+	for _, usual := range []string{"model.onnx", "onnx/model.onnx"} {
+		if slices.Contains(found, usual) {
+			return usual, nil
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", Errorf(ErrModelInvalid, "the model has no .onnx file")
+	case 1:
+		return found[0], nil
+	}
+	return "", (&Error{
+		Code: ErrModelInvalid, Message: "the model has several .onnx files and none is named model.onnx", ValidValues: found,
+	}).WithHint("name one in %s: {\"version\":1,\"files\":{\"model\":%q}}", ManifestName, strings.TrimPrefix(found[0], "./"))
+}

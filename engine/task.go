@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+)
+
+// A Task knows how to serve one Hugging Face task id, such as
+// "feature-extraction", with a model described by its own files.
+type Task interface {
+	Name() string
+
+	// Load reads what the task needs of m: tokenizer, labels, processor. It
+	// opens no session. Files it misses or can't read are ErrModelInvalid
+	// with the file's name and what is wrong with it.
+	Load(ctx context.Context, m *Model) (Pipeline, error)
+}
+
+// A Pipeline turns what a caller means into runs of sessions and back: one run
+// for a classifier, a loop for a generator, several models for OCR. Run may be
+// called concurrently.
+type Pipeline interface {
+	Run(ctx context.Context, s Sessions, r Request) (Answer, error)
+	Close() error
+}
+
+// Sessions opens the .onnx files of a pipeline's model on the chosen plan.
+// Opening one twice gives the same session; the pipeline does not close it.
+type Sessions interface {
+	// Open returns the session of a file named relative to the model's
+	// folder; "" means the file that the model's manifest or layout names.
+	Open(ctx context.Context, file string) (Session, error)
+}
+
+// A Request is what a caller asks of a pipeline.
+type Request struct {
+	Items      []Item          // never empty
+	Parameters json.RawMessage // the task's own; nil if none. Unknown keys are ErrInvalidArgument
+	BatchSize  int             // the most items per run of a session; 0 lets the pipeline choose
+	Full       bool            // the caller wants everything, not a preview
+}
+
+// An Item is one input: a text, or something to open.
+type Item struct {
+	// Text is the caller's string, which a text task takes as it is.
+	Text string
+
+	// Open returns the picture or sound that Text names, already checked
+	// against the allowed folders and capped in size.
+	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// An Answer is what a pipeline found, one Output or more per item, in order.
+type Answer struct {
+	Outputs    []Output
+	Similarity [][]float64 // cosine of each pair of items, if asked for
+	Pictures   []Picture   // annotated copies, if asked for
+	Timings    PhaseTimings
+}
+
+// A Picture is an image made for the caller.
+type Picture struct {
+	Name string // such as "0.png"
+	PNG  []byte
+}
+
+// PhaseTimings are milliseconds of wall time within a pipeline.
+type PhaseTimings struct {
+	Preprocess, Run, Postprocess float64
+}
+
+// An Output is one result of a task. It has the field names of transformers'
+// pipelines; a task sets those it knows and leaves the others nil.
+type Output struct {
+	Item           int       `json:"item"`
+	Label          string    `json:"label,omitempty"`
+	Score          *float64  `json:"score,omitempty"`
+	Box            *Box      `json:"box,omitempty"`
+	Keypoints      []Point   `json:"keypoints,omitempty"`
+	Dim            int       `json:"dim,omitempty"`
+	Norm           *float64  `json:"norm,omitempty" jsonschema:"description=Length of the vector before normalisation"`
+	Preview        []float32 `json:"preview,omitempty"`
+	Embedding      []float32 `json:"embedding,omitempty"`
+	TruncatedInput *bool     `json:"truncated_input,omitempty"`
+}
+
+// A Box is a rectangle in pixels of the picture given, origin at top left.
+type Box struct {
+	XMin float64 `json:"xmin"`
+	YMin float64 `json:"ymin"`
+	XMax float64 `json:"xmax"`
+	YMax float64 `json:"ymax"`
+}
+
+// A Point is a place in pixels of the picture given.
+type Point struct {
+	Name string  `json:"name"`
+	X    float64 `json:"x"`
+	Y    float64 `json:"y"`
+}
