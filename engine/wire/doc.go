@@ -1,0 +1,72 @@
+// Package wire is the one protocol by which a session runs elsewhere: in a
+// child process over a socket pair, in a browser's page over a WebSocket, on
+// another peer over a stream. [Serve] answers for an execution provider;
+// [Client] is the other end, whose sessions are [engine.Session] values.
+//
+// # Frames
+//
+// Both directions carry frames, and nothing else. All integers are
+// little-endian.
+//
+//	offset       size     what
+//	0            4        u32  H, length of the header, 2 to 1 048 576
+//	4            8        u64  P, length of the payload, 0 to the receiver's limit
+//	12           H        header, one JSON object in UTF-8
+//	12+H         0 to 63  zeros, up to the next multiple of 64
+//	(aligned)    P        payload
+//
+// A transport that keeps messages apart (a WebSocket) sends one frame per
+// message. A frame that breaks a rule of this page ends the connection.
+//
+// # Headers
+//
+// Every header has "op" and "id". The side that asks chooses the id, above 0
+// and not in use; each request is answered by exactly one "result" or "error"
+// of the same id, in any order. Unknown fields are ignored. Fields that an op
+// does not list are left out.
+//
+//	op        direction  further fields
+//	hello     client →   version
+//	open      client →   open
+//	describe  client →   session
+//	run       client →   session, tensors, and a payload
+//	cancel    client →   nothing; id is that of an open or run. It has no answer of its own
+//	close     client →   session
+//	progress  ← server   progress; any number, before the answer to id
+//	result    ← server   of hello: version, hello; of open: session;
+//	                     of describe: info; of run: tensors, and a payload; of close: nothing
+//	error     ← server   error; with id 0 it concerns the connection, which then ends
+//
+// The objects within:
+//
+//	hello     {"provider": string, "devices": [{"id", "kind", "name", "memory", "driver",
+//	          "precisions", "simulated"}], "max_payload": bytes, "max_runs": count}
+//	open      {"root": CID, "name": string, "dir": path, "file": path relative to dir,
+//	          "plan": {"device", "precision", "batch_size", "threads", "memory"}}
+//	info      {"inputs": [{"name", "dtype", "shape", "names"}], "outputs": […],
+//	          "memory_bytes", "sandbox"}, as [engine.SessionInfo]
+//	progress  {"done", "total", "unit", "message"}, as [engine.Progress]
+//	error     {"code", "message", "hint", "valid_values", "retryable"}, as [engine.Error]
+//	tensors   [{"name", "dtype", "shape", "offset", "length"}]
+//
+// # Conversation
+//
+// The client's first frame is hello with "version" [Version]; the server's
+// answer has its own. If they differ, both sides end the connection and the
+// client reports restart_needed. A server keeps at most max_runs runs in work
+// and refuses further ones; a client waits instead. Runs of one session may
+// overlap. After cancel the server stops as soon as it can and still answers
+// the request, with code cancelled or with the result if that came first.
+// Closing a session cancels its runs. At the end of the stream the server
+// cancels everything and closes every session.
+//
+// # Tensors
+//
+// "dtype" is an [engine.DataType]. "offset" is a multiple of 64 from the start
+// of the payload and "length" is in bytes; tensors lie in the order they are
+// listed, without overlap and within the payload, at most 1024 of them, each
+// name once. A dimension is never negative; no dimensions at all is one
+// element. Numbers are row-major and little-endian, and "length" is the product
+// of the shape times the element's size; a bool is a byte, 0 or 1. A string
+// tensor has one record per element: u32 length, then that many bytes.
+package wire

@@ -1,0 +1,265 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// ServeOptions say what a server allows. The zero value serves.
+type ServeOptions struct {
+	// BeforeOpen is called before the provider opens a model; an error
+	// refuses it. This is where a runner gives up its rights.
+	BeforeOpen func(OpenRequest) error
+
+	// Annotate completes what a session says about itself with what only
+	// the process it runs in knows.
+	Annotate func(*engine.SessionInfo)
+
+	MaxPayload  int64 // bytes of tensors in a frame; 0 means DefaultMaxPayload
+	MaxRuns     int   // runs in work at once; 0 means 64
+	MaxSessions int   // sessions open at once; 0 means 64
+}
+
+func (o ServeOptions) withDefaults() ServeOptions {
+	if o.MaxPayload == 0 {
+		o.MaxPayload = DefaultMaxPayload
+	}
+	if o.MaxRuns == 0 {
+		o.MaxRuns = 64
+	}
+	if o.MaxSessions == 0 {
+		o.MaxSessions = 64
+	}
+	return o
+}
+
+// Serve answers the requests that come over conn with provider's sessions,
+// until the stream ends (nil), a frame breaks the protocol, or ctx is done. It
+// then cancels what is in work, waits for it, and closes conn and all sessions.
+func Serve(ctx context.Context, provider engine.ExecutionProvider, conn io.ReadWriteCloser, o ServeOptions) error {
+	o = o.withDefaults()
+	ctx, cancel := context.WithCancel(ctx)
+	s := &server{
+		provider: provider, options: o,
+		r: newReader(conn, o.MaxPayload), w: newWriter(conn, o.MaxPayload),
+		work: map[uint64]context.CancelFunc{}, sessions: map[uint64]*served{},
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // it only ends the read
+	err := s.loop(ctx)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	cancel()
+	stop()
+	conn.Close() //nolint:errcheck // nothing more is sent
+	s.wait.Wait()
+	s.closeAll()
+	return err
+}
+
+// A server is one connection of [Serve].
+type server struct {
+	provider engine.ExecutionProvider
+	options  ServeOptions
+	r        *reader
+	w        *writer
+	wait     sync.WaitGroup // the goroutines that answer
+
+	mu       sync.Mutex                    // guards what follows
+	work     map[uint64]context.CancelFunc // requests not answered yet
+	runs     int                           // how many of them are runs
+	sessions map[uint64]*served
+	opening  int    // sessions that count before they are in sessions
+	last     uint64 // number of the newest session
+}
+
+// A served session may not be closed while it runs.
+type served struct {
+	engine.Session
+	mu     sync.RWMutex    // held for reading by runs
+	ctx    context.Context //nolint:containedctx // ends when the session is closed, whatever the requests' contexts
+	cancel context.CancelFunc
+}
+
+func (s *server) loop(ctx context.Context) error {
+	if err := s.hello(ctx); err != nil {
+		return s.end(ctx, err)
+	}
+	for {
+		h, n, err := s.r.header()
+		if err == nil {
+			err = s.dispatch(ctx, h, n)
+		}
+		if err != nil {
+			return s.end(ctx, err)
+		}
+	}
+}
+
+// lastWord is how long the other side may take to read why it is left.
+const lastWord = time.Second
+
+// end tells the other side why the connection ends, unless it left itself.
+func (s *server) end(ctx context.Context, err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if errors.Is(err, errProtocol) {
+		ctx, cancel := context.WithTimeout(ctx, lastWord)
+		defer cancel()
+		s.reply(ctx, &header{Op: opError, Error: newErrorHeader(err)}, nil)
+	}
+	return err
+}
+
+// hello is the first exchange. What keeps the provider from having devices is
+// the answer to it.
+func (s *server) hello(ctx context.Context) error {
+	h, n, err := s.r.header()
+	if err != nil {
+		return err
+	}
+	if h.Op != opHello || n != 0 {
+		return protocolError("the first frame is %q, not a hello", h.Op)
+	}
+	if h.Version != Version {
+		s.fail(ctx, h.ID, versionError(h.Version))
+		return io.EOF
+	}
+	devices, err := s.provider.Devices(ctx)
+	if err != nil {
+		s.fail(ctx, h.ID, err)
+		return nil
+	}
+	s.reply(ctx, &header{ID: h.ID, Op: opResult, Version: Version, Hello: &helloHeader{
+		Provider: s.provider.Name(), Devices: deviceHeaders(devices),
+		MaxPayload: s.options.MaxPayload, MaxRuns: s.options.MaxRuns,
+	}}, nil)
+	return nil
+}
+
+func versionError(other int) error {
+	return engine.Errorf(engine.ErrRestartNeeded, "the other side speaks version %d of the session protocol, this one %d", other, Version).
+		WithHint("both programs must be of the same release: update them together and restart")
+}
+
+// dispatch starts what h asks for. An error ends the connection.
+func (s *server) dispatch(ctx context.Context, h *header, n int64) error {
+	if n != 0 && h.Op != opRun {
+		return protocolError("%s has a payload", h.Op)
+	}
+	switch h.Op {
+	case opOpen:
+		if h.Open == nil {
+			return protocolError("open names no model")
+		}
+		return s.start(ctx, h, s.open)
+	case opDescribe:
+		return s.start(ctx, h, s.describe)
+	case opClose:
+		return s.start(ctx, h, s.close)
+	case opRun:
+		return s.startRun(ctx, h, n)
+	case opCancel:
+		s.cancel(h.ID)
+		return nil
+	}
+	return protocolError("%q is no request", h.Op)
+}
+
+// An answerer computes the answer to a request.
+type answerer func(ctx context.Context, h *header) (*header, engine.Tensors, error)
+
+// start answers h in a goroutine of its own.
+func (s *server) start(ctx context.Context, h *header, answer answerer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, dup := s.work[h.ID]; dup || h.ID == 0 {
+		return protocolError("id %d is in use", h.ID)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s.work[h.ID] = cancel
+	s.wait.Go(func() {
+		defer cancel()
+		s.answer(ctx, h, answer)
+	})
+	return nil
+}
+
+// startRun reads the tensors of a run and starts it, if there is room.
+func (s *server) startRun(ctx context.Context, h *header, n int64) error {
+	if !s.enter() {
+		if err := s.r.discard(n); err != nil {
+			return err
+		}
+		s.fail(ctx, h.ID, engine.Errorf(engine.ErrTooLarge, "more than %d runs at once", s.options.MaxRuns))
+		return nil
+	}
+	payload, err := s.r.payload(n)
+	if err != nil {
+		return err
+	}
+	in, err := tensorsOf(h.Tensors, payload)
+	if err != nil {
+		return err
+	}
+	return s.start(ctx, h, func(ctx context.Context, h *header) (*header, engine.Tensors, error) {
+		return s.run(ctx, h, in)
+	})
+}
+
+// enter counts a run in, unless there are too many.
+func (s *server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.runs == s.options.MaxRuns {
+		return false
+	}
+	s.runs++
+	return true
+}
+
+// answer sends the one answer to h and forgets it.
+func (s *server) answer(ctx context.Context, h *header, answer answerer) {
+	result, out, err := answer(withReporter(ctx, s.reporter(ctx, h.ID)), h)
+	s.mu.Lock()
+	delete(s.work, h.ID)
+	if h.Op == opRun {
+		s.runs--
+	}
+	s.mu.Unlock()
+	ctx = context.WithoutCancel(ctx) // a cancelled request is answered too
+	if err != nil {
+		s.fail(ctx, h.ID, err)
+		return
+	}
+	result.ID, result.Op = h.ID, opResult
+	s.reply(ctx, result, out)
+}
+
+func (s *server) cancel(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cancel := s.work[id]; cancel != nil {
+		cancel()
+	}
+}
+
+func (s *server) fail(ctx context.Context, id uint64, err error) {
+	s.reply(ctx, &header{ID: id, Op: opError, Error: newErrorHeader(err)}, nil)
+}
+
+// reply writes a frame. What can't be written for its size is answered with
+// an error instead; where the stream is broken, the read loop ends too.
+func (s *server) reply(ctx context.Context, h *header, out engine.Tensors) {
+	err := s.w.write(ctx, h, out)
+	var e *engine.Error
+	if errors.As(err, &e) && h.Op == opResult {
+		s.fail(ctx, h.ID, err)
+	}
+}

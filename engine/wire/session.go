@@ -1,0 +1,64 @@
+package wire
+
+import (
+	"context"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+var (
+	_ engine.Session   = (*session)(nil)
+	_ engine.Describer = (*session)(nil)
+)
+
+// NewSession asks the provider at the other end to load a model, whose folder
+// must mean something there. The session is also an [engine.Describer].
+func (c *Client) NewSession(ctx context.Context, m *engine.Model, file string, p engine.Plan) (engine.Session, error) {
+	a, err := c.do(ctx, "loading the model", &header{Op: opOpen, Open: newOpenHeader(m, file, p)}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &session{client: c, number: a.h.Session}, nil
+}
+
+// A session is one on the other side.
+type session struct {
+	client *Client
+	number uint64
+}
+
+// Run waits while the server has as many runs in work as it allows.
+func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, error) {
+	a, err := s.client.do(ctx, "the run", &header{Op: opRun, Session: s.number}, in)
+	return a.tensors, err
+}
+
+// Describe asks what the other side loaded.
+func (s *session) Describe(ctx context.Context) (engine.SessionInfo, error) {
+	a, err := s.client.do(ctx, "describing the session", &header{Op: opDescribe, Session: s.number}, nil)
+	if err != nil {
+		return engine.SessionInfo{}, err
+	}
+	if a.h.Info == nil {
+		return engine.SessionInfo{}, protocolError("the answer to describe is empty")
+	}
+	return *a.h.Info, nil
+}
+
+// Close frees the session on the other side; a connection that has ended has
+// done so already.
+func (s *session) Close() error {
+	select {
+	case <-s.client.done:
+		return nil
+	default:
+	}
+	ctx := context.Background()
+	if grace := s.client.options.CancelGrace; grace > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, grace)
+		defer cancel()
+	}
+	_, err := s.client.do(ctx, "closing the session", &header{Op: opClose, Session: s.number}, nil)
+	return err
+}
