@@ -90,6 +90,31 @@ func (m *Model) ReadFile(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// precisionSuffixes are how exporters name the variants of a model.onnx.
+var precisionSuffixes = map[string][]string{
+	"fp32": {""}, "fp16": {"_fp16"}, "int8": {"_int8", "_quantized", "_uint8"},
+}
+
+// OnnxFileFor returns the file to run for a precision: OnnxFile for "auto" or
+// "", else the variant beside it, such as model_int8.onnx.
+func (m *Model) OnnxFileFor(precision string) (string, error) {
+	file, err := m.OnnxFile()
+	if err != nil || precision == "" || precision == "auto" {
+		return file, err
+	}
+	suffixes, ok := precisionSuffixes[precision]
+	if !ok {
+		return "", unknown(ErrInvalidArgument, "precision", precision, []string{"auto", "fp32", "fp16", "int8"})
+	}
+	stem := strings.TrimSuffix(file, ".onnx")
+	for _, s := range suffixes {
+		if m.Has(stem + s + ".onnx") {
+			return stem + s + ".onnx", nil
+		}
+	}
+	return "", Errorf(ErrInvalidArgument, "the model has no %s variant of %s", precision, file).WithHint("use precision auto")
+}
+
 // OnnxFile returns the file that runs when none is named: the manifest's
 // "model" role, else model.onnx or onnx/model.onnx, else the only .onnx file.
 func (m *Model) OnnxFile() (string, error) {

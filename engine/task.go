@@ -54,6 +54,7 @@ type Item struct {
 // An Answer is what a pipeline found, one Output or more per item, in order.
 type Answer struct {
 	Outputs    []Output
+	Vectors    [][]float32 // of equal length, one per item, if the task makes vectors
 	Similarity [][]float64 // cosine of each pair of items, if asked for
 	Pictures   []Picture   // annotated copies, if asked for
 	Timings    PhaseTimings
@@ -65,7 +66,8 @@ type Picture struct {
 	PNG  []byte
 }
 
-// PhaseTimings are milliseconds of wall time within a pipeline.
+// PhaseTimings are milliseconds of wall time within a pipeline. Opening
+// sessions is not part of them.
 type PhaseTimings struct {
 	Preprocess, Run, Postprocess float64
 }

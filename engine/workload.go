@@ -25,7 +25,7 @@ type Execution interface {
 
 // A Target is what is measured: one plan of one model with fixed input.
 type Target interface {
-	// Run runs one batch of n items; Items says how many are distinct.
+	// Run runs one batch of n items. It may be called concurrently.
 	Run(ctx context.Context, n int) error
 }
 
@@ -35,6 +35,7 @@ type WorkloadOptions struct {
 	Duration   time.Duration // stop after this even with fewer samples; 0 means no limit
 	Warmup     int           // runs before the first sample
 	BatchSize  int           // items per run; at least 1
+	Parallel   int           // runs that may go on at once, where the workload is about throughput; at least 1
 }
 
 // A Measurement is what a workload saw.

@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+)
+
+// Options configure an engine. Plugins, Models, Results and Dir are needed.
+type Options struct {
+	Plugins *Registry
+	Models  ModelStore
+	Results ResultLog
+
+	// Dir is a folder of the engine's own, for the canary model and the
+	// files that runs make.
+	Dir string
+
+	// Paths says which files callers may name. The zero value allows none.
+	Paths Paths
+
+	// SyncLimit is how long a call waits for its own work before it answers
+	// "running" and goes on. Zero means as long as it takes.
+	SyncLimit time.Duration
+
+	// SessionMemory bounds the bytes of idle sessions kept open. Zero means
+	// half of the machine's memory.
+	SessionMemory int64
+
+	// Concurrency bounds how many runs compute at once. Zero means one per
+	// processor core.
+	Concurrency int
+
+	Logger  *slog.Logger // nil means silence
+	Version string       // of the program, recorded with measurements
+}
+
+// An Engine serves the five tools. It is safe for concurrent use.
+type Engine struct {
+	o        Options
+	log      *slog.Logger
+	base     context.Context //nolint:containedctx // the lifetime of work that outlives its call
+	stop     context.CancelFunc
+	sessions *sessionCache
+	loaded   *modelCache
+	compute  *semaphore.Weighted
+	host     func() (hardware.Host, error)
+	env      func() environment
+	verified verdicts
+	files    runFiles
+
+	mu   sync.Mutex // guards runs
+	runs map[string]*run
+	work sync.WaitGroup
+}
+
+// New returns an engine. It starts nothing: devices are looked at, and
+// processes started, when the first call needs them.
+func New(o Options) *Engine {
+	log := o.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{o: o, log: log, runs: map[string]*run{}, files: runFiles{dir: o.Dir}}
+	e.base, e.stop = context.WithCancel(context.Background())
+	e.host = sync.OnceValues(func() (hardware.Host, error) { return hardware.Probe(e.base) })
+	e.env = sync.OnceValue(e.environment)
+	e.sessions = newSessionCache(e.sessionMemory)
+	e.loaded = newModelCache()
+	e.compute = semaphore.NewWeighted(int64(e.concurrency()))
+	return e
+}
+
+// Close cancels work in the background, waits for it and closes all sessions.
+func (e *Engine) Close() error {
+	e.stop()
+	e.work.Wait()
+	err := e.sessions.close()
+	e.loaded.close()
+	return err
+}
+
+func (e *Engine) sessionMemory() int64 {
+	if e.o.SessionMemory > 0 {
+		return e.o.SessionMemory
+	}
+	h, err := e.host()
+	if err != nil {
+		return 1 << 30
+	}
+	return usableMemory(h) / 2
+}
+
+// usableMemory is the machine's memory or its control group's, in bytes.
+func usableMemory(h hardware.Host) int64 {
+	if h.Memory.Limit != nil && *h.Memory.Limit < h.Memory.Total {
+		return *h.Memory.Limit
+	}
+	return h.Memory.Total
+}
+
+func (e *Engine) concurrency() int {
+	if e.o.Concurrency > 0 {
+		return e.o.Concurrency
+	}
+	h, err := e.host()
+	if err != nil {
+		return 1
+	}
+	return threads(h)
+}
+
+// threads is how many processor cores this process may keep busy.
+func threads(h hardware.Host) int {
+	n := min(h.CPU.Cores, h.CPU.Threads)
+	if q := h.CPU.Quota; q != nil && *q < float64(n) {
+		n = int(*q)
+	}
+	return max(n, 1)
+}

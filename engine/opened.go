@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// opened are the sessions that one piece of work uses on one device. It is
+// what a pipeline sees as Sessions.
+type opened struct {
+	e       *Engine
+	m       *loadedModel
+	c       candidate
+	threads int
+	loading func(time.Duration) // told how long each opening took
+
+	mu      sync.Mutex // guards what follows
+	byFile  map[string]*cachedSession
+	hit     bool // every session was open already
+	sandbox string
+}
+
+func (e *Engine) open(m *loadedModel, c candidate, loading func(time.Duration)) *opened {
+	n := 1
+	if h, err := e.host(); err == nil {
+		n = threads(h)
+	}
+	return &opened{e: e, m: m, c: c, threads: n, loading: loading, byFile: map[string]*cachedSession{}, hit: true}
+}
+
+// Open returns the session of one of the model's files.
+func (o *opened) Open(ctx context.Context, file string) (Session, error) {
+	if file == "" {
+		f, err := o.m.OnnxFile()
+		if err != nil {
+			return nil, err
+		}
+		file = f
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s := o.byFile[file]; s != nil {
+		return s.s, nil
+	}
+	g, err := o.m.graph(file)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	key := sessionKey{o.m.Root, file, o.c.provider.Name(), o.c.ID, o.threads}
+	s, hit, err := o.e.sessions.acquire(ctx, key, o.m.bytes(), func(ctx context.Context) (Session, error) {
+		return o.c.provider.NewSession(ctx, &o.m.Model, file, Plan{Device: o.c.Device, Precision: g.Precision, BatchSize: 1, Threads: o.threads})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !hit {
+		o.hit = false
+		o.loading(time.Since(began))
+	}
+	o.byFile[file] = s
+	o.sandbox = s.sandboxOf(ctx)
+	return s.s, nil
+}
+
+// sandboxOf asks the session once what its process gave up.
+func (s *cachedSession) sandboxOf(ctx context.Context) string {
+	s.describe.Do(func() {
+		if d, ok := s.s.(Describer); ok {
+			if info, err := d.Describe(ctx); err == nil {
+				s.info = info
+			}
+		}
+	})
+	return s.info.Sandbox
+}
+
+// release gives the sessions back to the cache.
+func (o *opened) release() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.byFile {
+		o.e.sessions.release(s)
+	}
+	clear(o.byFile)
+}
+
+// bytes is about what a session of the model takes: its weights once more.
+func (m *Model) bytes() int64 {
+	var n int64
+	for _, f := range m.Files {
+		n += f.Bytes
+	}
+	return n
+}

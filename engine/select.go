@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+)
+
+// priority ranks the platforms: an accelerator before the processor, and one
+// that is driven natively before one behind a browser.
+var priority = map[hardware.Kind]float64{
+	hardware.CUDA: 100, hardware.ROCm: 95, hardware.MPS: 90, hardware.OpenVINO: 85, hardware.Qualcomm: 80,
+	hardware.WebNN: 70, hardware.WebGPU: 65, hardware.DirectML: 60, hardware.CPU: 50,
+}
+
+// A candidate is a device with the provider that drives it.
+type candidate struct {
+	hardware.Device
+	provider ExecutionProvider
+}
+
+// A Ranked is one device as it was considered.
+type Ranked struct {
+	Device      string   `json:"device"`
+	Score       float64  `json:"score"`
+	PredictedMS *float64 `json:"predicted_ms,omitempty"`
+	Reason      string   `json:"reason,omitempty"`
+}
+
+// An Attempt is a device that was tried or passed over.
+type Attempt struct {
+	Device  string `json:"device"`
+	Outcome string `json:"outcome"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// candidates lists the devices of every provider, best first. If there are
+// none, the error is the first provider's reason.
+func (e *Engine) candidates(ctx context.Context) ([]candidate, error) {
+	var all []candidate
+	var reasons []error
+	for _, name := range e.o.Plugins.Providers() {
+		p := e.o.Plugins.providers[name]
+		ds, err := p.Devices(ctx)
+		if err != nil {
+			reasons = append(reasons, err)
+		}
+		for _, d := range ds {
+			all = append(all, candidate{d, p})
+		}
+	}
+	if len(all) == 0 {
+		reasons = append(reasons, Errorf(ErrDeviceUnavailable, "no device can run a model here").
+			WithHint("detect_hardware says what each platform lacks"))
+		return nil, reasons[0]
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(score(b), score(a)), strings.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// score is a candidate's priority. A simulator comes after everything real.
+func score(c candidate) float64 {
+	if c.Simulated {
+		return 0
+	}
+	return priority[c.Kind]
+}
+
+// choose returns the devices to try for a request, best first: "auto" (or "")
+// is every real device, else the named device or platform.
+func (e *Engine) choose(ctx context.Context, device string) ([]candidate, error) {
+	all, err := e.candidates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	auto := device == "" || device == "auto"
+	var out []candidate
+	var ids []string
+	for _, c := range all {
+		ids = append(ids, c.ID)
+		if auto && !c.Simulated || c.ID == device || string(c.Kind) == device {
+			out = append(out, c)
+		}
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	return nil, e.noDevice(device, ids)
+}
+
+// noDevice says why no device is called that.
+func (e *Engine) noDevice(device string, ids []string) error {
+	valid := append([]string{"auto"}, ids...)
+	h, err := e.host()
+	if err != nil {
+		return err
+	}
+	platform, _, _ := strings.Cut(device, ":")
+	for _, p := range h.Platforms {
+		if string(p.Kind) != platform {
+			continue
+		}
+		st := e.status(p, nil, nil)
+		out := Errorf(ErrDeviceUnavailable, "device %q is not available: %s", device, st.Reason)
+		out.Hint, out.ValidValues = st.Fix, valid
+		return out
+	}
+	return unknown(ErrInvalidArgument, "device", device, valid)
+}
+
+// ranking shows how the candidates were considered.
+func ranking(cs []candidate) []Ranked {
+	out := make([]Ranked, len(cs))
+	for i, c := range cs {
+		out[i] = Ranked{Device: c.ID, Score: score(c), Reason: "platform priority"}
+		if c.Simulated {
+			out[i].Reason = "a simulator is never chosen by auto"
+		}
+	}
+	return out
+}
+
+// mayFallBack reports whether another device may do what this error says one
+// could not: not when the input or the model is at fault, or the caller left.
+func mayFallBack(err error) bool {
+	for _, code := range []Code{ErrInvalidArgument, ErrModelInvalid, ErrModelChanged, ErrNotAllowed, ErrCancelled, ErrDeadline, ErrTooLarge} {
+		if errors.Is(err, code) {
+			return false
+		}
+	}
+	return true
+}

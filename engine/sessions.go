@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// A sessionKey says what an open session is of. Equal keys share a session.
+type sessionKey struct {
+	root, file, provider, device string
+	threads                      int
+}
+
+// A sessionCache is the first level of the model cache: sessions stay open for
+// the next call, the least recently used idle ones are closed when they are
+// together larger than the budget.
+type sessionCache struct {
+	budget func() int64 // bytes
+
+	mu     sync.Mutex // guards what follows and the fields of entries
+	open   map[sessionKey]*cachedSession
+	clock  int64
+	closed bool
+}
+
+type cachedSession struct {
+	ready   chan struct{} // closed when s or err is set
+	s       Session
+	err     error
+	bytes   int64
+	users   int
+	lastUse int64
+	gone    bool // not in the map any more: the last user closes it
+
+	describe sync.Once
+	info     SessionInfo // set by describe
+}
+
+func newSessionCache(budget func() int64) *sessionCache {
+	return &sessionCache{budget: budget, open: map[sessionKey]*cachedSession{}}
+}
+
+// acquire returns the session of key, opening it if nobody has; bytes is what
+// it is thought to take. hit says that it was open already. release it.
+func (c *sessionCache) acquire(ctx context.Context, key sessionKey, bytes int64, open func(context.Context) (Session, error)) (s *cachedSession, hit bool, err error) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, false, Errorf(ErrCancelled, "the server is shutting down")
+	}
+	c.clock++
+	if e := c.open[key]; e != nil {
+		e.users++
+		e.lastUse = c.clock
+		c.mu.Unlock()
+		return c.await(ctx, e)
+	}
+	e := &cachedSession{ready: make(chan struct{}), bytes: bytes, users: 1, lastUse: c.clock}
+	c.open[key] = e
+	evicted := c.evict()
+	c.mu.Unlock()
+	closeAll(evicted)
+	e.s, e.err = open(ctx)
+	close(e.ready)
+	if e.err != nil {
+		c.forget(key, e)
+		return nil, false, e.err
+	}
+	return e, false, nil
+}
+
+// await waits for a session that another call is opening.
+func (c *sessionCache) await(ctx context.Context, e *cachedSession) (*cachedSession, bool, error) {
+	select {
+	case <-e.ready:
+	case <-ctx.Done():
+		c.release(e)
+		return nil, false, ctx.Err()
+	}
+	if e.err != nil {
+		c.release(e)
+		return nil, false, e.err
+	}
+	return e, true, nil
+}
+
+// release ends one use of e.
+func (c *sessionCache) release(e *cachedSession) {
+	c.mu.Lock()
+	e.users--
+	last := e.gone && e.users == 0
+	c.mu.Unlock()
+	if last && e.s != nil {
+		e.s.Close() //nolint:errcheck // the session is given up either way
+	}
+}
+
+// forget removes e, so that the next acquire opens afresh.
+func (c *sessionCache) forget(key sessionKey, e *cachedSession) {
+	c.mu.Lock()
+	if c.open[key] == e {
+		delete(c.open, key)
+	}
+	e.gone = true
+	c.mu.Unlock()
+	c.release(e)
+}
+
+// evict takes idle sessions out until the rest fit the budget; c.mu is held.
+func (c *sessionCache) evict() []*cachedSession {
+	var total int64
+	for _, e := range c.open {
+		total += e.bytes
+	}
+	var out []*cachedSession
+	for budget := c.budget(); total > budget; {
+		var oldest sessionKey
+		var found *cachedSession
+		for k, e := range c.open {
+			if e.users == 0 && (found == nil || e.lastUse < found.lastUse) {
+				oldest, found = k, e
+			}
+		}
+		if found == nil {
+			break
+		}
+		delete(c.open, oldest)
+		total -= found.bytes
+		out = append(out, found)
+	}
+	return out
+}
+
+// drop closes the sessions of a model whose files have changed.
+func (c *sessionCache) drop(root string) {
+	c.mu.Lock()
+	var idle []*cachedSession
+	for k, e := range c.open {
+		if k.root != root {
+			continue
+		}
+		delete(c.open, k)
+		e.gone = true
+		if e.users == 0 {
+			idle = append(idle, e)
+		}
+	}
+	c.mu.Unlock()
+	closeAll(idle)
+}
+
+// close closes every idle session; those in use are closed by their users.
+func (c *sessionCache) close() error {
+	c.mu.Lock()
+	c.closed = true
+	var idle []*cachedSession
+	for k, e := range c.open {
+		delete(c.open, k)
+		e.gone = true
+		if e.users == 0 {
+			idle = append(idle, e)
+		}
+	}
+	c.mu.Unlock()
+	return closeAll(idle)
+}
+
+func closeAll(es []*cachedSession) error {
+	var errs []error
+	for _, e := range es {
+		if e.s != nil {
+			errs = append(errs, e.s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
