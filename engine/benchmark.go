@@ -44,12 +44,12 @@ type BenchmarkResult struct {
 	Workload      string           `json:"workload"`
 	Samples       int              `json:"samples"`
 	Warmup        int              `json:"warmup"`
-	LatencyMS     *benchdb.Summary `json:"latency_ms"`
+	LatencyMS     *benchdb.Summary `json:"latency_ms" jsonschema:"nullable"`
 	ThroughputS   float64          `json:"throughput_per_s"`
-	MemoryBytes   *int64           `json:"memory_bytes"`
-	AccuracyScore *float64         `json:"accuracy_score"`
+	MemoryBytes   *int64           `json:"memory_bytes" jsonschema:"nullable"`
+	AccuracyScore *float64         `json:"accuracy_score" jsonschema:"nullable"`
 	StopReason    string           `json:"stop_reason,omitempty"`
-	Error         *ErrorInfo       `json:"error"`
+	Error         *ErrorInfo       `json:"error" jsonschema:"nullable"`
 }
 
 // PlanInfo is how the model was run.

@@ -46,7 +46,7 @@ type CPUInfo struct {
 	Model   string   `json:"model"`
 	Cores   int      `json:"cores"`
 	Threads int      `json:"threads"`
-	Quota   *float64 `json:"quota"`
+	Quota   *float64 `json:"quota" jsonschema:"nullable"`
 	SIMD    []string `json:"simd"`
 }
 
@@ -54,7 +54,7 @@ type CPUInfo struct {
 type MemoryInfo struct {
 	TotalBytes     int64  `json:"total_bytes"`
 	AvailableBytes int64  `json:"available_bytes"`
-	LimitBytes     *int64 `json:"limit_bytes"`
+	LimitBytes     *int64 `json:"limit_bytes" jsonschema:"nullable"`
 }
 
 // GPUInfo describes a display controller or accelerator.
@@ -62,8 +62,8 @@ type GPUInfo struct {
 	Name        string  `json:"name"`
 	Vendor      string  `json:"vendor"`
 	PCI         string  `json:"pci"`
-	MemoryBytes *int64  `json:"memory_bytes"`
-	Driver      *string `json:"driver"`
+	MemoryBytes *int64  `json:"memory_bytes" jsonschema:"nullable"`
+	Driver      *string `json:"driver" jsonschema:"nullable"`
 }
 
 // Platforms are the nine platforms by priority. In JSON they are an object.
@@ -74,7 +74,7 @@ type PlatformStatus struct {
 	Kind      hardware.Kind `json:"-"`
 	Present   bool          `json:"present" jsonschema:"description=Its hardware was seen"`
 	Available bool          `json:"available" jsonschema:"description=A canary model ran right on it"`
-	Verified  *Verification `json:"verified"`
+	Verified  *Verification `json:"verified" jsonschema:"nullable"`
 	Simulated bool          `json:"simulated"`
 	Devices   []DeviceInfo  `json:"devices"`
 	Evidence  []string      `json:"evidence"`

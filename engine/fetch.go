@@ -307,8 +307,11 @@ func (e *Engine) modelNames(ctx context.Context) []string {
 	return slices.Compact(names)
 }
 
+// A StoredModel is a model in the store.
+type StoredModel = ipfsstore.Artifact
+
 // Models lists the models that are here.
-func (e *Engine) Models(ctx context.Context) ([]ipfsstore.Artifact, error) {
+func (e *Engine) Models(ctx context.Context) ([]StoredModel, error) {
 	return e.o.Models.List(ctx)
 }
 

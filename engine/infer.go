@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -13,19 +12,19 @@ import (
 // An InferRequest asks for a model to be run. Exactly one of Inputs, Tensors
 // and InputFile is set.
 type InferRequest struct {
-	Model      string          `json:"model,omitempty" jsonschema:"description=Name or CID or path of the model,example=minilm"`
-	Task       string          `json:"task,omitempty" jsonschema:"description=Hugging Face task id; by default what the model's files say"`
-	Inputs     []string        `json:"inputs,omitempty" jsonschema:"description=Texts; for pictures a path in an allowed folder or ipfs://CID/file or a data: URI"`
-	Tensors    []TensorInput   `json:"tensors,omitempty" jsonschema:"description=Raw inputs by name; no task is involved"`
-	InputFile  string          `json:"input_file,omitempty" jsonschema:"description=.txt or .jsonl file with one input per line"`
-	Parameters json.RawMessage `json:"parameters,omitempty" jsonschema:"description=The task's own; see docs://tasks/{task}"`
-	Device     string          `json:"device,omitempty" jsonschema:"description=auto or an id or platform from detect_hardware,default=auto"`
-	Precision  string          `json:"precision,omitempty" jsonschema:"description=Which of the model's files to run; auto takes model.onnx,enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
-	Mode       string          `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
-	Detail     string          `json:"detail,omitempty" jsonschema:"description=full returns whole vectors and tensors,enum=concise,enum=full,default=concise"`
-	OutputFile string          `json:"output_file,omitempty" jsonschema:"description=Also write the vectors or the first tensor as .npy under results://RUN/,example=v.npy"`
-	Explain    bool            `json:"explain,omitempty" jsonschema:"description=Show how the devices were ranked"`
-	Cancel     string          `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel; nothing else is read"`
+	Model      string        `json:"model,omitempty" jsonschema:"description=Name or CID or path of the model,example=minilm"`
+	Task       string        `json:"task,omitempty" jsonschema:"description=Hugging Face task id; by default what the model's files say"`
+	Inputs     []string      `json:"inputs,omitempty" jsonschema:"description=Texts; for pictures a path in an allowed folder or ipfs://CID/file or a data: URI"`
+	Tensors    []TensorInput `json:"tensors,omitempty" jsonschema:"description=Raw inputs by name; no task is involved"`
+	InputFile  string        `json:"input_file,omitempty" jsonschema:"description=.txt or .jsonl file with one input per line"`
+	Parameters Object        `json:"parameters,omitzero" jsonschema:"description=The task's own; see docs://tasks/{task}"`
+	Device     string        `json:"device,omitempty" jsonschema:"description=auto or an id or platform from detect_hardware,default=auto"`
+	Precision  string        `json:"precision,omitempty" jsonschema:"description=Which of the model's files to run; auto takes model.onnx,enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
+	Mode       string        `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
+	Detail     string        `json:"detail,omitempty" jsonschema:"description=full returns whole vectors and tensors,enum=concise,enum=full,default=concise"`
+	OutputFile string        `json:"output_file,omitempty" jsonschema:"description=Also write the vectors or the first tensor as .npy under results://RUN/,example=v.npy"`
+	Explain    bool          `json:"explain,omitempty" jsonschema:"description=Show how the devices were ranked"`
+	Cancel     string        `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel; nothing else is read"`
 }
 
 // An Inference is what a model answered.
@@ -206,7 +205,7 @@ func (in *inferring) prepare(ctx context.Context) (func(context.Context, Session
 	}
 	in.out.Task = task
 	return func(ctx context.Context, s Sessions) error {
-		a, err := p.Run(ctx, s, Request{Items: items, Parameters: in.r.Parameters, Full: in.r.Detail == "full"})
+		a, err := p.Run(ctx, s, Request{Items: items, Parameters: in.r.Parameters.RawMessage, Full: in.r.Detail == "full"})
 		if err != nil {
 			return err
 		}

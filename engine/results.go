@@ -51,11 +51,11 @@ func (Rows) JSONSchema() *jsonschema.Schema {
 
 // RunInfo is one run with the answer of its tool.
 type RunInfo struct {
-	RunID    string          `json:"run_id"`
-	Kind     string          `json:"kind"`
-	Status   benchdb.Status  `json:"status"`
-	Progress *Progress       `json:"progress,omitempty"`
-	Result   json.RawMessage `json:"result,omitempty"`
+	RunID    string         `json:"run_id"`
+	Kind     string         `json:"kind"`
+	Status   benchdb.Status `json:"status"`
+	Progress *Progress      `json:"progress,omitempty"`
+	Result   Object         `json:"result,omitzero"`
 }
 
 // Results answers a question about what was recorded.
@@ -139,7 +139,7 @@ func (out *Results) one(id string) error {
 	if err := json.Unmarshal(out.Rows[0], &run); err != nil {
 		return err
 	}
-	out.Run = &RunInfo{RunID: run.ID, Kind: run.Kind, Status: run.Status, Result: run.Answer}
+	out.Run = &RunInfo{RunID: run.ID, Kind: run.Kind, Status: run.Status, Result: Object{run.Answer}}
 	out.RunID, out.Status = run.ID, run.Status
 	if run.Status == benchdb.Running || run.Status == benchdb.Queued {
 		out.Run.Progress = &Progress{Done: run.Done, Total: run.Total, Unit: run.Unit, Message: run.Message}

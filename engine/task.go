@@ -17,6 +17,20 @@ type Task interface {
 	Load(ctx context.Context, m *Model) (Pipeline, error)
 }
 
+// A Documenter is a task that tells its parameters and outputs, as Markdown.
+type Documenter interface {
+	Doc() string
+}
+
+// TaskDoc returns the documentation of a task.
+func (e *Engine) TaskDoc(task string) (string, error) {
+	d, ok := e.o.Plugins.tasks[task].(Documenter)
+	if !ok {
+		return "", unknown(ErrUnsupported, "task", task, e.o.Plugins.Tasks())
+	}
+	return d.Doc(), nil
+}
+
 // A Pipeline turns what a caller means into runs of sessions and back: one run
 // for a classifier, a loop for a generator, several models for OCR. Run may be
 // called concurrently.

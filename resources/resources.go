@@ -1,0 +1,158 @@
+package resources
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// An Engine is what the resources need of [*engine.Engine].
+type Engine interface {
+	Detect(ctx context.Context, r engine.DetectRequest, report func(engine.Progress)) (engine.Detection, error)
+	Models(ctx context.Context) ([]engine.StoredModel, error)
+	Results(ctx context.Context, r engine.ResultsRequest, report func(engine.Progress)) (engine.Results, error)
+	File(run, name string) (data []byte, mediaType string, err error)
+	TaskDoc(task string) (string, error)
+}
+
+// All returns the resources, in the order they are listed.
+func All(e Engine) []server.ServerResource {
+	return []server.ServerResource{
+		fixed("hardware://", "Hardware", "What this machine can run models on", func(ctx context.Context, _ string) (content, error) {
+			return asJSON(e.Detect(ctx, engine.DetectRequest{}, ignore))
+		}),
+		fixed("models://", "Models", "The models in the local store", func(ctx context.Context, _ string) (content, error) {
+			return asJSON(models(ctx, e))
+		}),
+	}
+}
+
+// Templates returns the resources that are named by a value in their URI.
+func Templates(e Engine) []server.ServerResourceTemplate {
+	return []server.ServerResourceTemplate{
+		template("models://{cid}", "Model", "One model, with its files", func(ctx context.Context, uri string) (content, error) {
+			return asJSON(model(ctx, e, strings.TrimPrefix(uri, "models://")))
+		}),
+		template("results://{run_id}", "Run", "A run with its answer", func(ctx context.Context, uri string) (content, error) {
+			return asJSON(e.Results(ctx, engine.ResultsRequest{RunID: strings.TrimPrefix(uri, "results://")}, ignore))
+		}),
+		template("results://{run_id}/{file}", "File of a run", "A picture or array that a run made", func(_ context.Context, uri string) (content, error) {
+			run, file, _ := strings.Cut(strings.TrimPrefix(uri, "results://"), "/")
+			data, mediaType, err := e.File(run, file)
+			return content{data, mediaType}, err
+		}),
+		template("docs://tasks/{task}", "Task", "The parameters and outputs of a task", func(_ context.Context, uri string) (content, error) {
+			text, err := e.TaskDoc(strings.TrimPrefix(uri, "docs://tasks/"))
+			return content{[]byte(text), "text/markdown"}, err
+		}),
+	}
+}
+
+// content is what reading a resource gives.
+type content struct {
+	data      []byte
+	mediaType string
+}
+
+type reader func(ctx context.Context, uri string) (content, error)
+
+func fixed(uri, name, description string, read reader) server.ServerResource {
+	return server.ServerResource{
+		Resource: mcp.NewResource(uri, name, mcp.WithResourceDescription(description), mcp.WithMIMEType("application/json")),
+		Handler:  handler(read),
+	}
+}
+
+func template(uri, name, description string, read reader) server.ServerResourceTemplate {
+	return server.ServerResourceTemplate{
+		Template: mcp.NewResourceTemplate(uri, name, mcp.WithTemplateDescription(description)),
+		Handler:  server.ResourceTemplateHandlerFunc(handler(read)),
+	}
+}
+
+func handler(read reader) server.ResourceHandlerFunc {
+	return func(ctx context.Context, req mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
+		uri := req.Params.URI
+		c, err := read(ctx, uri)
+		if err != nil {
+			info := engine.Explain(err)
+			return nil, errors.New(info.Message)
+		}
+		if strings.HasPrefix(c.mediaType, "text/") || c.mediaType == "application/json" {
+			return []mcp.ResourceContents{mcp.TextResourceContents{URI: uri, MIMEType: c.mediaType, Text: string(c.data)}}, nil
+		}
+		return []mcp.ResourceContents{mcp.BlobResourceContents{URI: uri, MIMEType: c.mediaType, Blob: base64.StdEncoding.EncodeToString(c.data)}}, nil
+	}
+}
+
+func asJSON[T any](v T, err error) (content, error) {
+	if err != nil {
+		return content{}, err
+	}
+	data, err := json.Marshal(v)
+	return content{data, "application/json"}, err
+}
+
+func ignore(engine.Progress) {}
+
+// modelList is the content of models://.
+type modelList struct {
+	Models []modelEntry `json:"models"`
+}
+
+// A modelEntry is one model; Files only where one model is asked for.
+type modelEntry struct {
+	CID        string               `json:"cid"`
+	Names      []string             `json:"names"`
+	Bytes      int64                `json:"bytes"`
+	FilesTotal int                  `json:"files_total"`
+	Files      []engine.FetchedFile `json:"files,omitempty"`
+	Complete   bool                 `json:"complete"`
+	Pinned     bool                 `json:"pinned"`
+	AddedAt    time.Time            `json:"added_at"`
+}
+
+func models(ctx context.Context, e Engine) (modelList, error) {
+	stored, err := e.Models(ctx)
+	list := modelList{Models: []modelEntry{}}
+	for _, m := range stored {
+		list.Models = append(list.Models, entry(m))
+	}
+	return list, err
+}
+
+func model(ctx context.Context, e Engine, ref string) (modelEntry, error) {
+	stored, err := e.Models(ctx)
+	if err != nil {
+		return modelEntry{}, err
+	}
+	for _, m := range stored {
+		if m.Root != ref {
+			continue
+		}
+		out := entry(m)
+		for _, f := range m.Files {
+			out.Files = append(out.Files, engine.FetchedFile{Name: f.Name, Bytes: f.Bytes, CID: f.CID})
+		}
+		return out, nil
+	}
+	return modelEntry{}, engine.Errorf(engine.ErrModelNotFound, "model %q is not here", ref)
+}
+
+func entry(m engine.StoredModel) modelEntry {
+	names := m.Names
+	if names == nil {
+		names = []string{}
+	}
+	return modelEntry{
+		CID: m.Root, Names: names, Bytes: m.Bytes, FilesTotal: len(m.Files), Complete: m.Complete, Pinned: m.Pinned, AddedAt: m.AddedAt,
+	}
+}
