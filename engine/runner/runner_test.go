@@ -1,0 +1,89 @@
+package runner_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
+	om "github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest/onnxmodel"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/wire"
+)
+
+// childEnv makes the test binary a runner: a fake provider with operators that
+// misbehave.
+const childEnv = "IPFS_ACCELERATE_TEST_RUNNER"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(childEnv) {
+	case "":
+		goleak.VerifyTestMain(m)
+	case "parent":
+		beParent()
+	default:
+		beRunner()
+	}
+}
+
+// beRunner is what a child does.
+func beRunner() {
+	fake := &enginetest.Fake{Ops: map[string]enginetest.Op{
+		"Abort": func(context.Context, []*engine.Tensor) ([]*engine.Tensor, error) {
+			signal.Reset(syscall.SIGABRT)
+			fmt.Fprintln(os.Stderr, "terminate called after throwing an instance of 'std::runtime_error'")
+			return nil, die(syscall.SIGABRT)
+		},
+		"BadAlloc": func(context.Context, []*engine.Tensor) ([]*engine.Tensor, error) {
+			fmt.Fprintln(os.Stderr, "terminate called after throwing an instance of 'std::bad_alloc'")
+			return nil, die(syscall.SIGABRT)
+		},
+		"Hang": func(context.Context, []*engine.Tensor) ([]*engine.Tensor, error) {
+			select {}
+		},
+	}}
+	if err := runner.Serve(context.Background(), fake, wire.ServeOptions{MaxSessions: 1}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// newProvider returns a provider whose children are this test binary.
+func newProvider(t testing.TB, o runner.Options) *runner.Provider {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Command = []string{exe}
+	o.Env = append(o.Env, childEnv+"=runner")
+	p := runner.New(o)
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if left := p.Children(); len(left) != 0 {
+			t.Errorf("children are left: %v", left)
+		}
+	})
+	return p
+}
+
+func TestProvider(t *testing.T) {
+	enginetest.TestProvider(t, func(t testing.TB) engine.ExecutionProvider {
+		return newProvider(t, runner.Options{})
+	})
+}
+
+// op is a model y = op(x).
+func op(name string) om.Model {
+	m := enginetest.Identity(om.Float, 1)
+	m.Graph.Nodes[0].Op = name
+	return m
+}

@@ -1,0 +1,18 @@
+package runner
+
+import (
+	"net"
+	"os"
+	"os/exec"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// socketPair fails: a runner's connection is not inherited on Windows yet.
+func socketPair() (net.Conn, *os.File, error) {
+	return nil, nil, engine.Errorf(engine.ErrUnsupported, "runners are not supported on Windows yet")
+}
+
+func killed(*os.ProcessState) bool { return false }
+
+func prepare(*exec.Cmd) {}
