@@ -50,7 +50,7 @@ func stringPair(data []byte) (key, value string, err error) {
 
 // valueInfo reads a ValueInfoProto. What is no tensor has data type "".
 func valueInfo(data []byte) (ValueInfo, error) {
-	v := ValueInfo{Shape: []int64{}}
+	var v ValueInfo
 	err := eachField(data, func(num protowire.Number, _ uint64, b []byte) error {
 		switch num {
 		case 1:
@@ -73,7 +73,8 @@ func tensorType(data []byte, v *ValueInfo) error {
 		switch num {
 		case 1:
 			v.DType = onnxTypes[n]
-		case 2: // TensorShapeProto
+		case 2: // TensorShapeProto; without one the rank is unknown
+			v.Shape = []int64{}
 			return eachField(b, func(num protowire.Number, _ uint64, dim []byte) error {
 				if num == 1 {
 					return dimension(dim, v)

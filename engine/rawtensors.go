@@ -6,9 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,7 +60,7 @@ func (in *inferring) prepareTensors() (func(context.Context, Sessions) error, er
 		}
 		tensors[t.Name] = v
 	}
-	if err := in.graph.accepts(tensors); err != nil {
+	if err := CheckInputs(in.graph.Inputs, tensors); err != nil {
 		return nil, err
 	}
 	in.items = 1
@@ -114,55 +112,6 @@ func (e *Engine) tensor(in TensorInput) (*Tensor, error) {
 		return nil, Errorf(ErrInvalidArgument, "tensor %q: %w", in.Name, err)
 	}
 	return t, t.Check()
-}
-
-// accepts checks raw inputs against what the model's file says it takes.
-func (g Graph) accepts(ts Tensors) error {
-	var names []string
-	for _, v := range g.Inputs {
-		names = append(names, v.Name)
-		t := ts[v.Name]
-		if t == nil {
-			e := Errorf(ErrInvalidArgument, "input %q is missing", v.Name)
-			return e.WithHint("the model takes %s", describeValues(g.Inputs))
-		}
-		if v.DType != "" && t.DType != v.DType {
-			return Errorf(ErrInvalidArgument, "input %q is %s, but the model takes %s", v.Name, t.DType, v.DType)
-		}
-		if !fits(t.Shape, v.Shape) {
-			return Errorf(ErrInvalidArgument, "input %q has shape %v, but the model takes %v (-1 is any)", v.Name, t.Shape, v.Shape)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(ts)) {
-		if !slices.Contains(names, name) {
-			return unknown(ErrInvalidArgument, "input", name, names)
-		}
-	}
-	return nil
-}
-
-// fits reports whether a shape is one of those that want allows. A model
-// without a declared rank says so by an empty shape.
-func fits(shape, want []int64) bool {
-	if len(want) == 0 {
-		return true
-	}
-	return slices.EqualFunc(shape, want, func(s, w int64) bool { return w < 0 || s == w })
-}
-
-func describeValues(vs []ValueInfo) string {
-	var out []string
-	for _, v := range vs {
-		dims := make([]string, len(v.Shape))
-		for i, d := range v.Shape {
-			dims[i] = strconv.FormatInt(d, 10)
-			if d < 0 {
-				dims[i] = "?"
-			}
-		}
-		out = append(out, v.Name+" "+string(v.DType)+"["+strings.Join(dims, ",")+"]")
-	}
-	return strings.Join(out, ", ")
 }
 
 // showTensors puts the outputs into the answer, in the model's order.

@@ -37,7 +37,7 @@ func storeError(ref string, sources []string, err error) error {
 	case errors.As(err, &mismatch):
 		return &Error{
 			Code: ErrHashMismatch, Err: err, ValidValues: sources,
-			Message: "source " + mismatch.Source + " sent other bytes than those of " + mismatch.CID.String() + "; nothing of it was kept",
+			Message: "source " + mismatch.Source + " sent other bytes than those of " + mismatch.CID + "; nothing of it was kept",
 			Hint:    "name another source in \"sources\", or ask who runs " + mismatch.Source,
 		}
 	case errors.Is(err, ipfsstore.ErrModelChanged):

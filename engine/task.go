@@ -115,3 +115,33 @@ type Point struct {
 	X    float64 `json:"x"`
 	Y    float64 `json:"y"`
 }
+
+// task is the Hugging Face task that the model's own files name, or "".
+func (m *Model) task() string {
+	if m.Manifest.Task != "" {
+		return m.Manifest.Task
+	}
+	if m.Has("modules.json") || m.Has("1_Pooling/config.json") { // sentence-transformers' layout
+		return "feature-extraction"
+	}
+	return ""
+}
+
+// pipeline returns the model's pipeline for a task, by default its own.
+func (e *Engine) pipeline(ctx context.Context, m *loadedModel, task string) (Pipeline, string, error) {
+	if task == "" {
+		task = m.task()
+	}
+	known := e.o.Plugins.Tasks()
+	if task == "" {
+		err := Errorf(ErrTaskUnknown, "the model's files don't say what it is for")
+		err.ValidValues = known
+		return nil, "", err.WithHint("name the \"task\", or pass raw \"tensors\"")
+	}
+	t := e.o.Plugins.tasks[task]
+	if t == nil {
+		return nil, "", unknown(ErrUnsupported, "task", task, known)
+	}
+	p, err := m.pipeline(ctx, t)
+	return p, task, err
+}

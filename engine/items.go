@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// Limits on what a caller may hand over.
+const (
+	maxItems     = 10_000
+	maxMedia     = 64 << 20  // bytes of one picture or sound
+	maxInputFile = 64 << 20  // bytes of a file of texts
+	maxTensor    = 512 << 20 // bytes of one raw tensor
+)
+
+// items turns a request's inputs into what a pipeline takes.
+func (e *Engine) items(ctx context.Context, r InferRequest) ([]Item, error) {
+	texts := r.Inputs
+	if r.InputFile != "" {
+		var err error
+		if texts, err = e.readTexts(r.InputFile); err != nil {
+			return nil, err
+		}
+	}
+	if len(texts) > maxItems {
+		return nil, Errorf(ErrTooLarge, "%d inputs are over the limit of %d", len(texts), maxItems).WithHint("call several times")
+	}
+	items := make([]Item, len(texts))
+	for i, text := range texts {
+		items[i] = Item{Text: text, Open: func(ctx context.Context) (io.ReadCloser, error) { return e.openMedia(ctx, text) }}
+	}
+	return items, ctx.Err()
+}
+
+// readTexts reads one input per line: plain text, or JSON strings or objects
+// with a "text" in a .jsonl file.
+func (e *Engine) readTexts(name string) ([]string, error) {
+	f, err := e.o.Paths.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read-only
+	var texts []string
+	s := bufio.NewScanner(io.LimitReader(f, maxInputFile))
+	s.Buffer(nil, 1<<20)
+	for s.Scan() && len(texts) <= maxItems {
+		line := strings.TrimSpace(s.Text())
+		if line == "" {
+			continue
+		}
+		if path.Ext(name) == ".jsonl" {
+			if line, err = jsonLine(line); err != nil {
+				return nil, Errorf(ErrInvalidArgument, "input %d of the file: %w", len(texts)+1, err).
+					WithHint("each line of a .jsonl file is a JSON string or {\"text\": \"…\"}")
+			}
+		}
+		texts = append(texts, line)
+	}
+	if err := s.Err(); err != nil {
+		return nil, Errorf(ErrInvalidArgument, "the input file can't be read: %w", err).WithHint("it needs one input of at most 1 MB per line")
+	}
+	if len(texts) == 0 {
+		return nil, Errorf(ErrInvalidArgument, "the input file has no input")
+	}
+	return texts, nil
+}
+
+func jsonLine(line string) (string, error) {
+	var text string
+	if json.Unmarshal([]byte(line), &text) == nil {
+		return text, nil
+	}
+	var object struct {
+		Text *string `json:"text"`
+	}
+	if err := json.Unmarshal([]byte(line), &object); err != nil {
+		return "", err
+	}
+	if object.Text == nil {
+		return "", fmt.Errorf("no \"text\"")
+	}
+	return *object.Text, nil
+}
+
+// openMedia opens the picture or sound that a string names.
+func (e *Engine) openMedia(ctx context.Context, ref string) (io.ReadCloser, error) {
+	switch {
+	case strings.HasPrefix(ref, "data:"):
+		data, err := dataURI(ref)
+		return io.NopCloser(bytes.NewReader(data)), err
+	case strings.HasPrefix(ref, "http://"), strings.HasPrefix(ref, "https://"):
+		return nil, Errorf(ErrInvalidArgument, "web addresses are not read").
+			WithHint("save the file in an allowed folder and pass its path, or pass a data: URI or ipfs://CID/file")
+	case strings.HasPrefix(ref, "ipfs://"), strings.HasPrefix(ref, "/ipfs/"):
+		return e.openContent(ctx, ref)
+	}
+	f, err := e.o.Paths.Open(ref)
+	if err != nil {
+		return nil, err
+	}
+	return limited{io.LimitReader(f, maxMedia), f}, nil
+}
+
+// openContent opens a file by its CID, fetched if need be.
+func (e *Engine) openContent(ctx context.Context, ref string) (io.ReadCloser, error) {
+	m, _, err := e.model(ctx, ref, func(Progress) {})
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Files) != 1 {
+		return nil, Errorf(ErrInvalidArgument, "%s is a folder of %d files, not one file", ref, len(m.Files)).
+			WithHint("add the file's path: %s/FILE", strings.TrimSuffix(ref, "/"))
+	}
+	f, err := Paths{All: true}.Open(filepath.Join(m.Dir, filepath.FromSlash(m.Files[0].Name)))
+	if err != nil {
+		return nil, err
+	}
+	return limited{io.LimitReader(f, maxMedia), f}, nil
+}
+
+type limited struct {
+	io.Reader
+	io.Closer
+}
+
+// dataURI decodes a data: URI (RFC 2397).
+func dataURI(uri string) ([]byte, error) {
+	head, body, ok := strings.Cut(strings.TrimPrefix(uri, "data:"), ",")
+	if !ok {
+		return nil, Errorf(ErrInvalidArgument, "the data: URI has no comma").WithHint("write data:image/png;base64,…")
+	}
+	if len(body) > maxMedia {
+		return nil, Errorf(ErrTooLarge, "the data: URI is over %d bytes", maxMedia)
+	}
+	if strings.HasSuffix(head, ";base64") {
+		data, err := base64.StdEncoding.DecodeString(body)
+		if err != nil {
+			return nil, Errorf(ErrInvalidArgument, "the data: URI is not base64: %w", err)
+		}
+		return data, nil
+	}
+	text, err := url.PathUnescape(body)
+	if err != nil {
+		return nil, Errorf(ErrInvalidArgument, "the data: URI can't be decoded: %w", err)
+	}
+	return []byte(text), nil
+}
