@@ -1,0 +1,335 @@
+package ipfsstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/errgroup"
+)
+
+// AddOptions say how something is added. The zero value will do.
+type AddOptions struct {
+	Name     string         // a catalogue name for it, NAME or NAME:TAG
+	Copy     bool           // copy the files, so that later changes to them do not matter
+	Hidden   bool           // include files and folders whose name begins with a dot
+	Pin      bool           // see [Artifact]
+	Progress func(Progress) // called with what was hashed; never concurrently
+}
+
+// maxSilentCopy is how much may be copied without being asked, in bytes.
+const maxSilentCopy = 1 << 30
+
+// Add adds the file or folder at p, under the CID that Kubo gives it with the
+// profile unixfs-v1-2025. On the same file system no byte is copied: the files
+// become hard links or, where that can't be, share their blocks on disk.
+// Elsewhere they are copied, if that is asked for or little.
+//
+// Its errors are [ErrLinkOutside], [ErrSpecialFile], [ErrChangedDuringImport],
+// [ErrCopyNeeded], [ErrTooLarge], [ErrInvalidRef] for the name, and those of the
+// file system.
+func (s *Store) Add(ctx context.Context, p string, o AddOptions) (Artifact, error) {
+	name, err := optionalName(o.Name)
+	if err != nil {
+		return Artifact{}, err
+	}
+	l, err := s.list(p, o.Hidden)
+	if err != nil {
+		return Artifact{}, fmt.Errorf("add %s: %w", p, err)
+	}
+	st, err := s.newStaging(ctx)
+	if err != nil {
+		return Artifact{}, err
+	}
+	defer st.discard()
+	im := &importer{store: s, list: l, stage: st, nodes: newNodeSet(), progress: newMeter(o.Progress, "hash", l.bytes)}
+	set, err := im.run(ctx, o.Copy)
+	if err != nil {
+		return Artifact{}, fmt.Errorf("add %s: %w", p, err)
+	}
+	set.tag, set.pin, set.replace = name, o.Pin, o.Copy
+	return s.commit(ctx, set)
+}
+
+func optionalName(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	r, err := ParseRef(name)
+	if err == nil && r.CID.Defined() {
+		err = fmt.Errorf("%w %q: a name can't be a CID", ErrInvalidRef, name)
+	}
+	return r.Name, err
+}
+
+// A staging is a private folder for files on their way into the store. It is
+// locked while in use, so that another process can tell it from rubbish.
+type staging struct {
+	dir  string
+	lock *flock.Flock
+}
+
+func (s *Store) newStaging(ctx context.Context) (*staging, error) {
+	unlock, err := s.lock(ctx) // sweep holds this too: it can't come between the next steps
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	dir, err := os.MkdirTemp(s.path("tmp"), "")
+	if err != nil {
+		return nil, err
+	}
+	l := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+	if _, err := l.TryLock(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &staging{dir, l}, nil
+}
+
+func (st *staging) path(i int) string { return filepath.Join(st.dir, strconv.Itoa(i)) }
+
+func (st *staging) discard() {
+	_ = st.lock.Close()
+	_ = os.RemoveAll(st.dir)
+}
+
+// A staged file lies in the staging folder.
+type staged struct {
+	file    built
+	storage Storage
+	stat    fileStat // when its bytes were read
+	leaves  []built
+}
+
+// An importer makes one listing part of the store.
+type importer struct {
+	store    *Store
+	list     *listing
+	stage    *staging
+	nodes    *nodeSet
+	progress *meter
+	files    []staged // as list.files
+}
+
+func (im *importer) run(ctx context.Context, forceCopy bool) (*commitSet, error) {
+	im.files = make([]staged, len(im.list.files))
+	if err := im.bringIn(ctx, forceCopy); err != nil {
+		return nil, err
+	}
+	if err := im.hash(ctx); err != nil {
+		return nil, err
+	}
+	return im.assemble(ctx)
+}
+
+// bringIn gives every file a second name (or a copy) in the staging folder.
+func (im *importer) bringIn(ctx context.Context, forceCopy bool) error {
+	var toCopy []int
+	var size int64
+	for i, name := range im.list.files {
+		src := im.list.srcPath(name)
+		how, err := Storage(""), error(nil)
+		if !forceCopy {
+			how, err = linkOrClone(src, im.stage.path(i))
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%s: %w", name, ErrChangedDuringImport)
+		}
+		if im.files[i].storage = how; how == "" {
+			fi, err := os.Lstat(src)
+			if err != nil {
+				return err
+			}
+			toCopy, size = append(toCopy, i), size+fi.Size()
+		}
+	}
+	if size > maxSilentCopy && !forceCopy {
+		return fmt.Errorf("%w: %d bytes can be neither linked nor cloned from there; ask for a copy, or put the files on the store's file system", ErrCopyNeeded, size)
+	}
+	for _, i := range toCopy {
+		if err := im.copyIn(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (im *importer) copyIn(ctx context.Context, i int) error {
+	src := im.list.srcPath(im.list.files[i])
+	before, err := lstat(src)
+	if err != nil {
+		return err
+	}
+	if err := copyFile(ctx, src, im.stage.path(i)); err != nil {
+		return err
+	}
+	im.files[i].storage = Copy
+	if after, err := lstat(src); err != nil || !after.sameContent(before) || after.irregular {
+		return fmt.Errorf("%s: %w", im.list.files[i], ErrChangedDuringImport)
+	}
+	return nil
+}
+
+// hash finds the CID of every file: leaves of all of them in parallel.
+func (im *importer) hash(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2 * hashers())
+	for i := range im.files {
+		g.Go(func() error {
+			err := im.hashFile(ctx, i)
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				err = ErrChangedDuringImport
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", im.list.files[i], err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (im *importer) hashFile(ctx context.Context, i int) error {
+	p, f := im.stage.path(i), &im.files[i]
+	var err error
+	if f.stat, err = lstat(p); err != nil {
+		return err
+	}
+	if f.stat.irregular { // it was replaced by a link after the folder was listed
+		return ErrChangedDuringImport
+	}
+	chunks := leafChunks(f.stat.Size)
+	f.leaves = make([]built, len(chunks))
+	err = im.store.eachChunk(ctx, p, chunks, func(i int, data []byte) error {
+		f.leaves[i] = built{rawCID(data), int64(len(data)), uint64(len(data))}
+		im.progress.add(int64(len(data)))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if after, err := lstat(p); err != nil || !after.sameContent(f.stat) {
+		return ErrChangedDuringImport
+	}
+	f.file, err = buildFile(im.nodes, f.leaves)
+	return err
+}
+
+// leafChunks cuts a file of size bytes into leaves; an empty file is one.
+func leafChunks(size int64) []chunk {
+	out := make([]chunk, 0, size/leafSize+1)
+	for off := int64(0); off < size || off == 0; off += leafSize {
+		out = append(out, chunk{off: off, size: min(leafSize, size-off)})
+	}
+	return out
+}
+
+// assemble makes the folders above the files.
+func (im *importer) assemble(ctx context.Context) (*commitSet, error) {
+	done := make(map[string]built)
+	set := &commitSet{nodes: im.nodes, name: im.list.name(), single: im.list.single, complete: true, dirs: im.list.dirs, staged: make(map[string]stagedFile), discard: im.stage.discard}
+	t := &tree{files: make(map[string]*blob), dirs: im.list.dirs, links: im.list.links}
+	for i, name := range im.list.files {
+		f := im.files[i]
+		done[name] = f.file
+		t.files[name] = &blob{cid: f.file.cid, size: f.file.size}
+		set.staged[f.file.cid.String()] = stagedFile{path: im.stage.path(i), storage: f.storage, stat: f.stat}
+	}
+	for _, name := range sortedKeys(im.list.links) {
+		b, err := buildLink(im.nodes, im.list.links[name])
+		if err != nil {
+			return nil, err
+		}
+		done[name] = b
+	}
+	if err := im.folders(ctx, done); err != nil {
+		return nil, err
+	}
+	set.root = done[""].cid
+	if err := t.resolveLinks(); err != nil {
+		return nil, err
+	}
+	set.files = t.fileCIDs(im.list.name())
+	return set, nil
+}
+
+// folders builds every folder after those within it.
+func (im *importer) folders(ctx context.Context, done map[string]built) error {
+	children := im.list.children()
+	dirs := im.list.dirs
+	for i := len(dirs) - 1; i >= 0; i-- { // a folder is listed before its entries
+		entries := make(map[string]built)
+		for _, child := range children[dirs[i]] {
+			entries[path.Base(child)] = done[child]
+		}
+		b, err := buildFolder(ctx, im.nodes, entries)
+		if err != nil {
+			return err
+		}
+		done[dirs[i]] = b
+	}
+	return nil
+}
+
+// fileCIDs lists the tree's files by name; a root that is a file itself gets
+// the name single.
+func (t *tree) fileCIDs(single string) map[string]string {
+	out := make(map[string]string, len(t.files))
+	for name, b := range t.files {
+		if name == "" {
+			name = single
+		}
+		out[name] = b.cid.String()
+	}
+	return out
+}
+
+// A meter counts verified bytes for a caller's Progress func.
+type meter struct {
+	mu    sync.Mutex // guards all below; held while fn is called
+	fn    func(Progress)
+	p     Progress
+	shown time.Time
+}
+
+func newMeter(fn func(Progress), phase string, total int64) *meter {
+	return &meter{fn: fn, p: Progress{Total: total, Phase: phase}}
+}
+
+// meterStep is the shortest time between two reports, but for the last.
+const meterStep = 20 * time.Millisecond
+
+func (m *meter) add(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Done += n
+	m.show(m.p.Done >= m.p.Total)
+}
+
+// phase begins another phase; a total of zero leaves the total as it is.
+func (m *meter) phase(name string, total int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.p.Phase = name; total > 0 {
+		m.p.Total = total
+	}
+	m.show(true)
+}
+
+func (m *meter) show(now bool) {
+	if m.fn == nil || !now && time.Since(m.shown) < meterStep {
+		return
+	}
+	m.shown = time.Now()
+	m.fn(m.p)
+}
+
+func rootKey(c interface{ String() string }) string { return c.String() }

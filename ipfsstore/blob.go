@@ -1,0 +1,230 @@
+package ipfsstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ipfs/boxo/ipld/unixfs"
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+)
+
+// expand finds the chunks of the blobs, level by level through their trees. A
+// small dag-pb part may be a leaf or not; it is taken for a chunk, and the
+// fetch goes on into it if it is none.
+func expand(ctx context.Context, nodes *nodeSet, blobs []*blob, fetch nodeFetch) error {
+	type part struct {
+		b *blob
+		chunk
+	}
+	var level []part
+	for _, b := range blobs {
+		b.chunks = nil
+		level = append(level, part{b, chunk{b.cid, 0, b.size}})
+	}
+	leaves := 0
+	for depth := 0; len(level) > 0; depth++ {
+		var inner []cid.Cid
+		var next []part
+		level = slices.DeleteFunc(level, func(p part) bool {
+			if isNode(p.b, p.chunk, nodes) {
+				inner = append(inner, p.cid)
+				return false
+			}
+			p.b.chunks = append(p.b.chunks, p.chunk)
+			leaves++
+			return true
+		})
+		if depth > maxDepth || leaves > maxLeaves {
+			return fmt.Errorf("%w: a file's tree", ErrTooLarge)
+		}
+		if err := bring(ctx, nodes, inner, fetch); err != nil {
+			return err
+		}
+		for _, p := range level {
+			own, below, err := split(nodes, p.chunk)
+			if err != nil {
+				return err
+			}
+			p.b.chunks = append(p.b.chunks, own...)
+			for _, c := range below {
+				next = append(next, part{p.b, c})
+			}
+		}
+		level = next
+	}
+	for _, b := range blobs {
+		slices.SortFunc(b.chunks, func(a, c chunk) int { return int(min(1, max(-1, a.off-c.off))) })
+	}
+	return nil
+}
+
+// isNode reports whether c is to be looked into: not a raw leaf, and either the
+// file itself, or too large for a leaf, or here already.
+func isNode(b *blob, c chunk, nodes *nodeSet) bool {
+	if c.cid.Type() == cid.Raw {
+		return false
+	}
+	_, here := nodes.get(c.cid)
+	return here || c.cid == b.cid || c.size > maxBlock-(16<<10)
+}
+
+// split returns the parts of a file's node: its own bytes, if it has any, and
+// the chunks its links stand for.
+func split(nodes *nodeSet, c chunk) (own, below []chunk, err error) {
+	n, err := nodes.node(c.cid)
+	if err != nil {
+		return nil, nil, err
+	}
+	if n.kind != fileNode || n.size != c.size {
+		return nil, nil, fmt.Errorf("%w: block %s is not the %d bytes of a file it should be", ErrInvalidDAG, c.cid, c.size)
+	}
+	off := c.off + int64(len(n.data))
+	if len(n.data) > 0 {
+		own = []chunk{{c.cid, c.off, int64(len(n.data))}}
+	}
+	for i, l := range n.links {
+		size := int64(n.sizes[i])
+		if l.Cid.Type() == cid.Raw && size > maxBlock {
+			return nil, nil, fmt.Errorf("%w: leaf %s of %d bytes", ErrTooLarge, l.Cid, size)
+		}
+		below = append(below, chunk{l.Cid, off, size})
+		off += size
+	}
+	return own, below, nil
+}
+
+// payload returns the bytes of a file that a verified block holds itself.
+func payload(c cid.Cid, block []byte) ([]byte, *node, error) {
+	if c.Type() == cid.Raw {
+		return block, nil, nil
+	}
+	n, err := decodeNode(c, block)
+	if err != nil {
+		return nil, nil, err
+	}
+	if n.kind != fileNode {
+		return nil, nil, fmt.Errorf("%w: block %s is no part of a file", ErrInvalidDAG, c)
+	}
+	return n.data, n, nil
+}
+
+// rewrap returns the block of a dag-pb leaf, made again from its bytes: such
+// leaves are stored as nothing but a range of their file.
+func rewrap(c cid.Cid, data []byte) ([]byte, bool) {
+	for _, inner := range [][]byte{unixfs.FilePBData(data, uint64(len(data))), unixfs.WrapData(data)} {
+		pn, err := protoNode(inner, nil)
+		if err != nil {
+			return nil, false
+		}
+		if block := pn.RawData(); blockMatches(c, block) {
+			return block, true
+		}
+	}
+	return nil, false
+}
+
+// chunkRight reports whether data is what chunk c stands for.
+func chunkRight(nodes *nodeSet, c chunk, data []byte) bool {
+	if c.cid.Type() == cid.Raw {
+		return blockMatches(c.cid, data)
+	}
+	if block, ok := nodes.get(c.cid); ok {
+		own, _, err := payload(c.cid, block)
+		return err == nil && string(own) == string(data)
+	}
+	_, ok := rewrap(c.cid, data)
+	return ok
+}
+
+// hashers is how many goroutines hash at once.
+func hashers() int { return runtime.GOMAXPROCS(0) }
+
+// leafBuffers holds buffers of maxBlock bytes.
+var leafBuffers = sync.Pool{New: func() any { b := make([]byte, maxBlock); return &b }}
+
+// runChunks is how many chunks one goroutine hashes before another may: enough
+// for opening the file not to matter.
+const runChunks = 16
+
+// hashBlob reports whether the file at p is the blob of fileCID.
+func (s *Store) hashBlob(ctx context.Context, p, fileCID string, size int64, nodes *nodeSet) (bool, error) {
+	c, err := cid.Decode(fileCID)
+	if err != nil {
+		return false, err
+	}
+	b := &blob{cid: c, size: size}
+	if c.Type() == cid.Raw && size > maxBlock {
+		return false, nil
+	}
+	if err := expand(ctx, nodes, []*blob{b}, nil); err != nil {
+		if errors.Is(err, ErrInvalidDAG) { // it should have another size
+			return false, nil
+		}
+		return false, err
+	}
+	var wrong atomic.Bool
+	err = s.eachChunk(ctx, p, b.chunks, func(i int, data []byte) error {
+		if !chunkRight(nodes, b.chunks[i], data) {
+			wrong.Store(true)
+			return errStop
+		}
+		return nil
+	})
+	if wrong.Load() || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// errStop ends a walk early; it is not reported.
+var errStop = errors.New("stop")
+
+// eachChunk reads the chunks of the file at p, several at once, and hands each
+// to fn.
+func (s *Store) eachChunk(ctx context.Context, p string, chunks []chunk, fn func(i int, data []byte) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for start := 0; start < len(chunks); start += runChunks {
+		if s.hashing.Acquire(ctx, 1) != nil {
+			break // g.Wait says why
+		}
+		g.Go(func() error {
+			defer s.hashing.Release(1)
+			f, err := os.Open(p)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return readChunks(ctx, f, chunks, start, min(start+runChunks, len(chunks)), fn)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func readChunks(ctx context.Context, f io.ReaderAt, chunks []chunk, from, to int, fn func(i int, data []byte) error) error {
+	buf := leafBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	defer leafBuffers.Put(buf)
+	for i := from; i < to; i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		data := (*buf)[:chunks[i].size]
+		if n, err := f.ReadAt(data, chunks[i].off); n < len(data) {
+			return errors.Join(io.ErrUnexpectedEOF, err)
+		}
+		if err := fn(i, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,337 @@
+package ipfsstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/ipfs/go-cid"
+)
+
+// A commitSet is everything that makes a root part of the store.
+type commitSet struct {
+	root     cid.Cid
+	nodes    *nodeSet
+	name     string // of the file or folder
+	tag      string // catalogue name; "" for none
+	single   bool
+	complete bool
+	pin      bool
+	replace  bool              // blobs that are not the store's own bytes are replaced by staged ones
+	files    map[string]string // name -> CID
+	dirs     []string
+	staged   map[string]stagedFile // by CID; what is not here is in blobs already
+	discard  func()                // removes what is still staged
+}
+
+// A stagedFile is a verified file that is not under its CID yet.
+type stagedFile struct {
+	path    string
+	storage Storage
+	stat    fileStat // when it was verified
+}
+
+// commit puts set into the store: blobs first, then the model's folder, last the
+// record that makes it visible. Every step is durable before the next, so that
+// a crash leaves at most rubbish for sweep.
+func (s *Store) commit(ctx context.Context, set *commitSet) (Artifact, error) {
+	if err := s.syncStaged(set); err != nil {
+		return Artifact{}, err
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return Artifact{}, err
+	}
+	defer unlock()
+	c, err := s.snapshot()
+	if err != nil {
+		return Artifact{}, err
+	}
+	s.sweep(c)
+	links := newLinker(s, c, set)
+	if err := links.place(); err != nil {
+		return Artifact{}, fmt.Errorf("store model %s: %w", set.root, err)
+	}
+	set.discard() // now: removing a staged link changes its file's times
+	if err := settle(ctx); err != nil {
+		return Artifact{}, err
+	}
+	rec := s.newRecord(c, set, links)
+	if err := s.writeRecord(set, rec, links); err != nil {
+		return Artifact{}, err
+	}
+	if c, err = s.snapshot(); err != nil {
+		return Artifact{}, err
+	}
+	return s.artifact(c, c.roots[rec.Root]), nil
+}
+
+func (s *Store) syncStaged(set *commitSet) error {
+	paths := make([]string, 0, len(set.staged))
+	for _, f := range set.staged {
+		paths = append(paths, f.path)
+	}
+	return syncFiles(s.dir, paths)
+}
+
+// writeRecord writes the metadata of a root whose files are all in place.
+func (s *Store) writeRecord(set *commitSet, rec *rootRecord, links *linker) error {
+	nodes, err := set.nodes.encode(set.root)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(s.path("nodes", rec.Root+".car"), nodes); err != nil {
+		return err
+	}
+	for _, other := range links.renewed() {
+		if err := writeJSON(s.rootFile(other.Root), other); err != nil {
+			return err
+		}
+	}
+	if err := writeJSON(s.rootFile(rec.Root), rec); err != nil {
+		return err
+	}
+	s.touch(rec.Root)
+	if set.tag == "" {
+		return nil
+	}
+	return writeJSON(s.nameFile(set.tag), nameRecord{set.tag, rec.Root})
+}
+
+// newRecord is the record of set's root, merged with the one it may have.
+func (s *Store) newRecord(c *catalog, set *commitSet, links *linker) *rootRecord {
+	rec := &rootRecord{
+		Version: 1, Root: rootKey(set.root), Name: set.name, Single: set.single,
+		Complete: set.complete, Pinned: set.pin, AddedAt: time.Now().UTC(), Files: links.records(),
+	}
+	old := c.roots[rec.Root]
+	if old == nil {
+		return rec
+	}
+	rec.AddedAt, rec.Pinned = old.AddedAt, old.Pinned || set.pin
+	have := func(name string) bool { _, ok := set.files[name]; return ok }
+	for _, f := range old.Files {
+		if !have(f.Name) && !set.single {
+			rec.Files = append(rec.Files, f)
+		}
+	}
+	rec.Changed = slices.DeleteFunc(slices.Clone(old.Changed), have)
+	return rec
+}
+
+// A linker moves staged files to their CIDs and links them into a model's
+// folder, keeping account of what that does to the files' change times.
+type linker struct {
+	store *Store
+	set   *commitSet
+	root  string
+	stats map[string]fileRecord   // by CID: the file as it was last verified
+	ours  map[string]bool         // by CID: the blob looked as it should before it was touched
+	users map[string][]fileRecord // by CID: what other roots' records say
+	cat   *catalog
+	dirs  map[string]bool // folders with new entries
+}
+
+func newLinker(s *Store, c *catalog, set *commitSet) *linker {
+	l := &linker{
+		store: s, set: set, root: rootKey(set.root), cat: c,
+		stats: make(map[string]fileRecord), ours: make(map[string]bool),
+		users: make(map[string][]fileRecord), dirs: make(map[string]bool),
+	}
+	for _, r := range c.roots {
+		for _, f := range r.Files {
+			l.users[f.CID] = append(l.users[f.CID], f)
+		}
+	}
+	return l
+}
+
+func (l *linker) place() error {
+	for _, fileCID := range l.set.files {
+		if _, done := l.stats[fileCID]; !done {
+			if err := l.placeBlob(fileCID); err != nil {
+				return err
+			}
+		}
+	}
+	for _, d := range l.set.dirs {
+		if err := os.MkdirAll(l.store.viewPath(l.root, d), 0o700); err != nil {
+			return err
+		}
+	}
+	for name, fileCID := range l.set.files {
+		if err := l.link(name, fileCID); err != nil {
+			return err
+		}
+	}
+	return l.syncDirs()
+}
+
+// placeBlob makes sure that blobs/CID is the file, and notes how it looks.
+func (l *linker) placeBlob(fileCID string) error {
+	blob := l.store.path("blobs", fileCID)
+	now, err := lstat(blob)
+	if err == nil {
+		if known, ok := l.recorded(fileCID, now); ok && (!l.set.replace || known.Storage == Copy) {
+			l.stats[fileCID], l.ours[fileCID] = known, true
+			return nil
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	st, ok := l.set.staged[fileCID]
+	if !ok {
+		return fmt.Errorf("file %s: %w", fileCID, ErrModelChanged)
+	}
+	before, err := lstat(st.path)
+	if err != nil {
+		return err
+	}
+	if !before.sameContent(st.stat) {
+		return fmt.Errorf("file %s: %w", fileCID, ErrChangedDuringImport)
+	}
+	l.stats[fileCID] = fileRecord{CID: fileCID, Storage: st.storage, Stat: st.stat}
+	l.ours[fileCID] = before == st.stat
+	l.dirs[l.store.path("blobs")] = true
+	return os.Rename(st.path, blob)
+}
+
+// recorded returns the record of a stored file that looks like now.
+func (l *linker) recorded(fileCID string, now fileStat) (fileRecord, bool) {
+	for _, f := range l.users[fileCID] {
+		if f.Stat == now {
+			return f, true
+		}
+	}
+	return fileRecord{}, false
+}
+
+// link makes the name in the model's folder a hard link to the blob.
+func (l *linker) link(name, fileCID string) error {
+	blob, view := l.store.path("blobs", fileCID), l.store.viewPath(l.root, name)
+	b, err := lstat(blob)
+	if err != nil {
+		return err
+	}
+	if v, err := lstat(view); err == nil && v == b && b.Ino != 0 {
+		return nil
+	}
+	dir := filepath.Dir(view)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := removeFile(view); err != nil {
+		return err
+	}
+	l.dirs[dir] = true
+	if _, err := linkOrClone(blob, view); err == nil {
+		return nil
+	}
+	return copyFile(context.Background(), blob, view) // the last resort: a file system without links
+}
+
+func (l *linker) syncDirs() error {
+	dirs := make([]string, 0, len(l.dirs))
+	for d := range l.dirs {
+		dirs = append(dirs, d, filepath.Dir(d))
+	}
+	slices.Sort(dirs)
+	dirs = slices.Compact(dirs)
+	if len(dirs) >= manyFiles {
+		if err := syncAll(l.store.dir); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	for _, d := range dirs {
+		if err := syncDir(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// records are the records of the model's files. Linking has changed the files'
+// change times: the new ones are taken over where nothing else had changed.
+func (l *linker) records() []fileRecord {
+	out := make([]fileRecord, 0, len(l.set.files))
+	for name, fileCID := range l.set.files {
+		f := l.stats[fileCID]
+		f.Name = name
+		if now, err := lstat(l.store.viewPath(l.root, name)); err == nil && l.ours[fileCID] && (now.sameContent(f.Stat) || now.Ino != f.Stat.Ino) {
+			f.Stat = now
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// renewed are the records of other roots whose files got another link.
+func (l *linker) renewed() []*rootRecord {
+	var out []*rootRecord
+	for _, r := range l.cat.roots {
+		if r.Root == l.root {
+			continue
+		}
+		var c *rootRecord
+		for i, f := range r.Files {
+			known, ok := l.stats[f.CID]
+			if !ok || !l.ours[f.CID] || !known.Stat.sameContent(f.Stat) {
+				continue
+			}
+			if now, err := lstat(r.paths[i]); err == nil && now != f.Stat && now.sameContent(f.Stat) {
+				if c == nil {
+					c = r.clone()
+				}
+				c.Files[i].Stat = now
+			}
+		}
+		if c != nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// sweep removes what crashed processes have left. The caller holds the store's
+// lock, and c is the catalog under it.
+func (s *Store) sweep(c *catalog) {
+	used := make(map[string]bool)
+	for _, r := range c.roots {
+		for _, f := range r.Files {
+			used[f.CID] = true
+		}
+	}
+	s.sweepFolder("blobs", func(name string) bool { return used[name] })
+	s.sweepFolder("tmp", s.stagingInUse)
+}
+
+func (s *Store) sweepFolder(folder string, keep func(name string) bool) {
+	entries, err := os.ReadDir(s.path(folder))
+	if err != nil {
+		s.log.Warn("look for leftovers", "folder", folder, "error", err)
+		return
+	}
+	for _, e := range entries {
+		if keep(e.Name()) {
+			continue
+		}
+		s.log.Info("remove leftover", "folder", folder, "name", e.Name())
+		if err := os.RemoveAll(s.path(folder, e.Name())); err != nil {
+			s.log.Warn("remove leftover", "folder", folder, "name", e.Name(), "error", err)
+		}
+	}
+}
+
+func (s *Store) stagingInUse(name string) bool {
+	unlock, err := tryAcquire(s.path("tmp", name, "lock"))
+	if err != nil {
+		return true
+	}
+	unlock()
+	return false
+}

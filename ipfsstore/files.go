@@ -1,0 +1,166 @@
+package ipfsstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A fileStat is what is compared before a stored file is used.
+type fileStat struct {
+	Dev   uint64 `json:"dev"`
+	Ino   uint64 `json:"ino"`
+	Size  int64  `json:"size"`
+	Mtime int64  `json:"mtime_ns"`
+	Ctime int64  `json:"ctime_ns"`
+
+	irregular bool // not a plain file; never recorded
+}
+
+// sameContent reports whether nothing but the change time differs: a link or
+// a mode may have changed, a write would show.
+func (s fileStat) sameContent(o fileStat) bool {
+	s.Ctime = o.Ctime
+	return s == o
+}
+
+// A byteRange is a half-open range of a file.
+type byteRange struct{ from, to int64 }
+
+// clockTick is longer than the step of any clock that stamps files: after it, a
+// write to a file gets a later time than the one that was recorded.
+const clockTick = 20 * time.Millisecond
+
+// settle waits until a change to a file that was last touched just now would
+// show in its times.
+func settle(ctx context.Context) error {
+	t := time.NewTimer(clockTick)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	return errors.Join(err, f.Close())
+}
+
+// manyFiles is the number of files from which flushing the whole file system
+// at once is quicker than one by one.
+const manyFiles = 32
+
+// syncFiles makes the files durable, which lie on the file system of dir.
+func syncFiles(dir string, files []string) error {
+	if len(files) >= manyFiles {
+		if err := syncAll(dir); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	for _, f := range files {
+		if err := syncFile(f); err != nil && !errors.Is(err, fs.ErrPermission) { // another's file, linked: read-only to us
+			return err
+		}
+	}
+	return nil
+}
+
+// writeJSON replaces path by v in one step that survives a crash.
+func writeJSON(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return writeFile(path, append(data, '\n'))
+}
+
+// writeFile replaces path by data in one step that survives a crash.
+func writeFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func readJSON(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+// linkOrClone makes dst, which must not exist, the same content as src without
+// using disk space for it.
+func linkOrClone(src, dst string) (Storage, error) {
+	lerr := os.Link(src, dst)
+	if lerr == nil {
+		return HardLink, nil
+	}
+	if errors.Is(lerr, fs.ErrNotExist) || errors.Is(lerr, fs.ErrExist) {
+		return "", lerr
+	}
+	if err := reflink(src, dst); err != nil {
+		return "", lerr
+	}
+	return Reflink, nil
+}
+
+// copyFile copies src to dst, which must not exist.
+func copyFile(ctx context.Context, src, dst string) (err error) {
+	in, err := os.Open(src)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	const step = 64 << 20 // between looks at ctx; ReadFrom lets the kernel copy
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := out.ReadFrom(io.LimitReader(in, step))
+		if err != nil {
+			return err
+		}
+		if n < step {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,43 @@
+//go:build !linux && !darwin
+
+package ipfsstore
+
+import (
+	"errors"
+	"os"
+)
+
+// lstat knows neither inode nor change time here: a change that keeps both size
+// and modification time is found by Verify only.
+func lstat(path string) (fileStat, error) {
+	fi, err := os.Lstat(path)
+	if err != nil {
+		return fileStat{}, err
+	}
+	return fromInfo(fi), nil
+}
+
+func fstat(f *os.File) (fileStat, error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return fileStat{}, err
+	}
+	return fromInfo(fi), nil
+}
+
+func fromInfo(fi os.FileInfo) fileStat {
+	return fileStat{Size: fi.Size(), Mtime: fi.ModTime().UnixNano(), irregular: !fi.Mode().IsRegular()}
+}
+
+func reflink(string, string) error { return errors.ErrUnsupported }
+
+// syncAll can't be had here; errors.ErrUnsupported makes the caller sync file by file.
+func syncAll(string) error { return errors.ErrUnsupported }
+
+// syncDir does nothing: folders can't be flushed here.
+func syncDir(string) error { return nil }
+
+func freeBytes(string) (int64, bool) { return 0, false }
+
+// dataRanges would find holes; here the whole of f is looked at.
+func dataRanges(_ *os.File, size int64) []byteRange { return []byteRange{{0, size}} }

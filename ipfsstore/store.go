@@ -1,0 +1,172 @@
+package ipfsstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/semaphore"
+)
+
+// Options configure a [Store]. The zero value is a store without sources.
+type Options struct {
+	// Sources are asked for what the store lacks, in tier order: those of an
+	// earlier tier first, those of one tier all at once. Their names differ.
+	Sources []Source
+	// Logger receives what is worth knowing but is no error; nil is silence.
+	Logger *slog.Logger
+}
+
+// A Store keeps models in a directory. Its methods may be called concurrently,
+// and several processes may have the same directory open.
+type Store struct {
+	dir     string
+	sources []Source
+	log     *slog.Logger
+
+	catalog atomic.Pointer[catalog]
+	index   atomic.Pointer[blockIndex]
+	reload  sync.Mutex          // held while catalog or index is made anew
+	hashing *semaphore.Weighted // bounds the goroutines that hash files
+	touched sync.Map            // root -> time.Time of the last write of its use
+}
+
+// A Storage says how a file came into the store.
+type Storage string
+
+// The ways a file can be stored.
+const (
+	HardLink  Storage = "hardlink"  // the user's own file under a second name
+	Reflink   Storage = "reflink"   // a copy that shares the file's blocks on disk
+	Copy      Storage = "copy"      // bytes of the store's own
+	Reference Storage = "reference" // the user's file where it is; not made by this store
+)
+
+// A File is one file of a model.
+type File struct {
+	Name    string // slash-separated, relative to the model's folder
+	Bytes   int64
+	CID     string
+	Storage Storage
+}
+
+// An Artifact is a model in the store.
+type Artifact struct {
+	Root  string   // the root CID
+	Name  string   // the first of Names, or the file or folder name it was added with
+	Names []string // in the catalogue, sorted
+	// Dir is the absolute path of a folder with the real files. Where the
+	// root is a single file, it is the folder's only one.
+	Dir      string
+	Bytes    int64
+	Files    []File // those that are here, sorted by name
+	Complete bool   // no file of the root is missing
+	Pinned   bool
+	AddedAt  time.Time
+	UsedAt   time.Time // to the minute
+}
+
+// A Progress says how far an import or a fetch has come. Done never decreases.
+type Progress struct {
+	Done, Total int64  // bytes; only those that were verified count
+	Phase       string // "hash", "manifest", "leaves" or "sync"
+}
+
+var storeDirs = []string{"blobs", "models", "nodes", "roots", "names", "parts", "tmp", "locks", "used"}
+
+// Open opens the store in dir, which it makes (mode 0700) if needed.
+func Open(dir string, o Options) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range append([]string{""}, storeDirs...) {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
+	}
+	s := &Store{dir: dir, sources: slices.Clone(o.Sources), log: o.Logger, hashing: semaphore.NewWeighted(int64(hashers()))}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	seen := make(map[string]bool)
+	for _, src := range s.sources {
+		if seen[src.Name()] {
+			return nil, fmt.Errorf("open store: two sources are called %q", src.Name())
+		}
+		seen[src.Name()] = true
+	}
+	return s, nil
+}
+
+// Close releases what the store holds. Calls in progress are the caller's to
+// end first.
+func (s *Store) Close() error {
+	s.catalog.Store(nil)
+	s.index.Store(nil)
+	return nil
+}
+
+// SourceNames returns the names of the store's sources in tier order.
+func (s *Store) SourceNames() []string {
+	names := make([]string, len(s.sources))
+	for i, src := range s.sources {
+		names[i] = src.Name()
+	}
+	return names
+}
+
+func (s *Store) path(elem ...string) string {
+	return filepath.Join(append([]string{s.dir}, elem...)...)
+}
+
+// viewPath is where a file of a model lies.
+func (s *Store) viewPath(root, name string) string {
+	return filepath.Join(s.dir, "models", root, filepath.FromSlash(name))
+}
+
+const lockPoll = 10 * time.Millisecond
+
+// lock takes the store's lock, which every change of its metadata needs.
+// Whoever wants a root's lock too takes that first.
+func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
+	return acquire(ctx, s.path("lock"))
+}
+
+// lockRoot takes the lock of one root: only its holder fetches or re-checks it.
+func (s *Store) lockRoot(ctx context.Context, root string) (unlock func(), err error) {
+	return acquire(ctx, s.path("locks", root))
+}
+
+// acquire takes an advisory lock that excludes other processes and other
+// goroutines alike, and that the system releases with the process.
+func acquire(ctx context.Context, path string) (unlock func(), err error) {
+	l := flock.New(path, flock.SetPermissions(0o600))
+	if ok, err := l.TryLockContext(ctx, lockPoll); err != nil || !ok {
+		return nil, fmt.Errorf("lock %s: %w", filepath.Base(path), err)
+	}
+	return func() { _ = l.Close() }, nil
+}
+
+var errLocked = errors.New("locked")
+
+// tryAcquire is acquire without waiting; its error is errLocked or the system's.
+func tryAcquire(path string) (unlock func(), err error) {
+	l := flock.New(path, flock.SetPermissions(0o600))
+	ok, err := l.TryLock()
+	if err == nil && !ok {
+		err = errLocked
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = l.Close() }, nil
+}

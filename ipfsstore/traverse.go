@@ -1,0 +1,142 @@
+package ipfsstore
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ipfs/go-cid"
+)
+
+// A dagScope says how much of a DAG a CAR holds.
+type dagScope string
+
+const (
+	scopeBlock  dagScope = "block"
+	scopeEntity dagScope = "entity"
+	scopeAll    dagScope = "all"
+)
+
+// A carWriter writes blocks of the store as a CAR, depth first.
+type carWriter struct {
+	store *Store
+	w     *bufio.Writer
+	seen  *cid.Set // nil: blocks are repeated
+	span  *byteRange
+}
+
+func (s *Store) newCARWriter(w io.Writer, root cid.Cid, dups bool) (*carWriter, error) {
+	cw := &carWriter{store: s, w: bufio.NewWriterSize(w, 1<<16)}
+	if !dups {
+		cw.seen = cid.NewSet()
+	}
+	return cw, writeCARHeader(cw.w, root)
+}
+
+// put writes one block, unless it was written, and returns it; first says that
+// what is below it is to be written too.
+func (cw *carWriter) put(ctx context.Context, c cid.Cid) (block []byte, first bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
+	if cw.seen != nil && cw.seen.Has(c) {
+		return nil, false, nil
+	}
+	if block, err = cw.store.steadyBlock(ctx, c); err != nil {
+		return nil, false, err
+	}
+	if cw.seen != nil {
+		cw.seen.Add(c)
+	}
+	return block, true, writeCARBlock(cw.w, c, block)
+}
+
+// steadyBlock is block, once more if the file had to be hashed again.
+func (s *Store) steadyBlock(ctx context.Context, c cid.Cid) ([]byte, error) {
+	b, err := s.block(ctx, c)
+	if errors.Is(err, errRetry) {
+		b, err = s.block(ctx, c)
+	}
+	return b, err
+}
+
+// scope writes what the scope has of the DAG below c.
+func (cw *carWriter) scope(ctx context.Context, c cid.Cid, scope dagScope) error {
+	block, _, err := cw.put(ctx, c)
+	if err != nil || scope == scopeBlock || c.Type() == cid.Raw {
+		return err
+	}
+	if block == nil { // written on the way here
+		if block, err = cw.store.steadyBlock(ctx, c); err != nil {
+			return err
+		}
+	}
+	n, err := decodeNode(c, block)
+	if err != nil {
+		return err
+	}
+	return cw.below(ctx, n, scope == scopeEntity, 0)
+}
+
+// below writes what n links to: of an entity, only the shards of a folder and
+// the parts of a file.
+func (cw *carWriter) below(ctx context.Context, n *node, entity bool, off int64) error {
+	pos := off + int64(len(n.data))
+	for i, l := range n.links {
+		end := pos
+		if n.kind == fileNode {
+			end += int64(n.sizes[i])
+		}
+		skip := n.kind == fileNode && !cw.wanted(pos, end) ||
+			entity && (n.kind == folderNode || n.kind == shardNode && len(l.Name) > n.shard.prefix)
+		if !skip {
+			if err := cw.link(ctx, l.Cid, entity, pos); err != nil {
+				return err
+			}
+		}
+		pos = end
+	}
+	return nil
+}
+
+// wanted reports whether a part of a file is in the range asked for.
+func (cw *carWriter) wanted(from, to int64) bool {
+	return cw.span == nil || from < cw.span.to && to > cw.span.from
+}
+
+func (cw *carWriter) link(ctx context.Context, c cid.Cid, entity bool, off int64) error {
+	block, first, err := cw.put(ctx, c)
+	if err != nil || !first || c.Type() == cid.Raw {
+		return err
+	}
+	n, err := decodeNode(c, block)
+	if err != nil {
+		return err
+	}
+	return cw.below(ctx, n, entity, off)
+}
+
+// Export writes a complete model as a CARv1, each block once, depth first.
+func (s *Store) Export(ctx context.Context, ref string, w io.Writer) error {
+	a, err := s.Open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if !a.Complete {
+		return fmt.Errorf("export %s: some files of the model: %w", ref, ErrNotFound)
+	}
+	c, err := cid.Decode(a.Root)
+	if err != nil {
+		return err
+	}
+	cw, err := s.newCARWriter(w, c, false)
+	if err != nil {
+		return err
+	}
+	if err := cw.scope(ctx, c, scopeAll); err != nil {
+		return fmt.Errorf("export %s: %w", ref, err)
+	}
+	return cw.w.Flush()
+}
