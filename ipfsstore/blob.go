@@ -190,10 +190,10 @@ var errStop = errors.New("stop")
 // eachChunk reads the chunks of the file at p, several at once, and hands each
 // to fn.
 func (s *Store) eachChunk(ctx context.Context, p string, chunks []chunk, fn func(i int, data []byte) error) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	for start := 0; start < len(chunks); start += runChunks {
-		if s.hashing.Acquire(ctx, 1) != nil {
-			break // g.Wait says why
+		if s.hashing.Acquire(gctx, 1) != nil {
+			break // g.Wait or ctx says why
 		}
 		g.Go(func() error {
 			defer s.hashing.Release(1)
@@ -202,7 +202,7 @@ func (s *Store) eachChunk(ctx context.Context, p string, chunks []chunk, fn func
 				return err
 			}
 			defer f.Close()
-			return readChunks(ctx, f, chunks, start, min(start+runChunks, len(chunks)), fn)
+			return readChunks(gctx, f, chunks, start, min(start+runChunks, len(chunks)), fn)
 		})
 	}
 	if err := g.Wait(); err != nil {
