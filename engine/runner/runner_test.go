@@ -1,3 +1,5 @@
+//go:build unix
+
 package runner_test
 
 import (
@@ -62,7 +64,7 @@ func newProvider(t testing.TB, o runner.Options) *runner.Provider {
 		t.Fatal(err)
 	}
 	o.Command = []string{exe}
-	o.Env = append(o.Env, childEnv+"=runner")
+	o.Env = append(o.Env, childEnv+"=runner", "GORACE=atexit_sleep_ms=0") // the race detector would have every exit take a second
 	p := runner.New(o)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {

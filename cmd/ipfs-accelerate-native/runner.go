@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/sandbox"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/onnx"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/wire"
+)
+
+// runRunner serves one model to the parent, with ONNX Runtime.
+func runRunner(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("runner", flag.ContinueOnError)
+	library := flags.String("library", "", "path of the ONNX Runtime library")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := silenceStdout(); err != nil {
+		return err
+	}
+	var c confinement
+	return runner.Serve(ctx, load(*library), wire.ServeOptions{
+		MaxSessions: 1,
+		BeforeOpen:  c.apply,
+		Annotate:    func(info *engine.SessionInfo) { info.Sandbox = string(c.level) },
+	})
+}
+
+// load loads the library, before anything is given up. If that fails the
+// parent is told why when it asks for devices.
+func load(library string) engine.ExecutionProvider {
+	p, err := onnx.Load(library)
+	if err != nil {
+		return broken{err}
+	}
+	return p
+}
+
+// A broken provider has no devices, for a reason.
+type broken struct{ err error }
+
+func (b broken) Name() string                                          { return "onnx" }
+func (b broken) Devices(context.Context) ([]hardware.Device, error) { return nil, b.err }
+func (b broken) NewSession(context.Context, *engine.Model, string, engine.Plan) (engine.Session, error) {
+	return nil, b.err
+}
+
+// topology is what C libraries read to find out how many threads to start.
+const topology = "/sys/devices/system/cpu"
+
+// A confinement is what this process gave up. It does so once, for the one
+// model it opens.
+type confinement struct{ level sandbox.Level }
+
+func (c *confinement) apply(open wire.OpenRequest) error {
+	if c.level != "" {
+		return engine.Errorf(engine.ErrUnsupported, "a runner opens one model")
+	}
+	if !filepath.IsAbs(open.Model.Dir) {
+		return engine.Errorf(engine.ErrInvalidArgument, "the model's folder is not an absolute path")
+	}
+	if open.Plan.Memory > 0 {
+		debug.SetMemoryLimit(open.Plan.Memory) // the collector's part of it
+	}
+	policy := sandbox.Policy{
+		ReadDirs: []string{open.Model.Dir}, MemoryBytes: open.Plan.Memory,
+		NoNetwork: true, NoExec: true, NoWrite: true,
+	}
+	if _, err := os.Stat(topology); err == nil {
+		policy.ReadDirs = append(policy.ReadDirs, topology)
+	}
+	if _, err := os.Stat(open.Model.Dir); err != nil {
+		return engine.Errorf(engine.ErrModelInvalid, "the model's folder can't be read")
+	}
+	level, err := sandbox.Apply(policy)
+	if err != nil {
+		return engine.Errorf(engine.ErrInternal, "confine the runner: %w", err)
+	}
+	c.level = level
+	return nil
+}

@@ -1,0 +1,129 @@
+package onnx
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+)
+
+// A Provider runs models with the ONNX Runtime library of this process.
+type Provider struct{ library string }
+
+var _ engine.ExecutionProvider = (*Provider)(nil)
+
+// library is the one that this process has loaded: a second can't be.
+var (
+	libraryMu sync.Mutex
+	library   string // guarded by libraryMu; "" before the first Load
+)
+
+// Load loads the library at path and makes it ready for sessions. A process
+// can only have one: a second call must name the same. A library that is not
+// there, or does not load, is ErrRuntimeMissing.
+func Load(path string) (*Provider, error) {
+	libraryMu.Lock()
+	defer libraryMu.Unlock()
+	if library == path && path != "" {
+		return &Provider{path}, nil
+	}
+	if library != "" {
+		return nil, engine.Errorf(engine.ErrInternal, "another ONNX Runtime library is loaded already")
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, engine.Errorf(engine.ErrRuntimeMissing, "there is no ONNX Runtime library %s", filepath.Base(path))
+	}
+	if err := load(path); err != nil {
+		return nil, engine.Errorf(engine.ErrRuntimeMissing, "%s is not an ONNX Runtime library that this program can use: %s", filepath.Base(path), tidy(err.Error(), ""))
+	}
+	library = path
+	return &Provider{path}, nil
+}
+
+func load(path string) error {
+	ort.SetSharedLibraryPath(path)
+	if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
+		return err
+	}
+	base, err := apiBase(path)
+	if err != nil {
+		return err
+	}
+	return check(C.shim_init(base))
+}
+
+// Name returns "onnx".
+func (p *Provider) Name() string { return "onnx" }
+
+// Devices returns the device "cpu".
+func (p *Provider) Devices(context.Context) ([]hardware.Device, error) {
+	return []hardware.Device{{
+		ID: "cpu", Kind: hardware.CPU, Name: runtime.GOARCH, Driver: "ONNX Runtime " + ort.GetVersion(),
+		Precisions: []string{"fp32", "fp16", "int8"},
+	}}, nil
+}
+
+// NewSession loads a model. Models with inputs or outputs that are not dense
+// tensors are ErrUnsupported.
+func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string, plan engine.Plan) (engine.Session, error) {
+	if ctx.Err() != nil {
+		return nil, contextError(ctx)
+	}
+	if !filepath.IsLocal(file) {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "the file %q is not within the model's folder", file)
+	}
+	options, err := sessionOptions(plan)
+	if err != nil {
+		return nil, engine.Errorf(engine.ErrInternal, "session options: %w", err)
+	}
+	defer options.Destroy() //nolint:errcheck // it always works
+	bound, err := ort.NewDynamicAdvancedSession(filepath.Join(m.Dir, filepath.FromSlash(file)), nil, nil, options)
+	if err != nil {
+		return nil, loadError(err, m.Dir, file)
+	}
+	s := &session{bound: bound}
+	if err := s.describe(); err != nil {
+		return nil, errors.Join(err, bound.Destroy())
+	}
+	return s, nil
+}
+
+// sessionOptions are what facts about small and shared machines ask for: no
+// thread spins while it waits, and the arena stays on.
+func sessionOptions(plan engine.Plan) (*ort.SessionOptions, error) {
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(
+		o.SetLogSeverityLevel(ort.LoggingLevelError),
+		o.SetIntraOpNumThreads(plan.Threads), // 0 is one per physical core to ONNX Runtime too
+		o.SetInterOpNumThreads(1),
+		o.SetCpuMemArena(true),
+		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+	)
+	if err != nil {
+		return nil, errors.Join(err, o.Destroy())
+	}
+	return o, nil
+}
+
+// check turns a message of the shim into an error, and frees it.
+func check(message *C.char) error {
+	if message == nil {
+		return nil
+	}
+	defer C.free(unsafe.Pointer(message))
+	return errors.New(C.GoString(message))
+}

@@ -1,0 +1,125 @@
+package onnx
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// A session is a model loaded in this process. It is safe for concurrent use.
+type session struct {
+	mu       sync.RWMutex // held for reading by runs, for writing by Close
+	bound    *ort.DynamicAdvancedSession
+	c        *C.OrtSession // bound's; nil once closed
+	inNames  []*C.char
+	outNames []*C.char
+	info     engine.SessionInfo
+
+	// untrue is set once an output had another shape than the model
+	// declares; outputs are then no longer made ready before a run.
+	untrue atomic.Bool
+}
+
+var _ engine.Describer = (*session)(nil)
+
+// Describe says what the model takes and gives. What process it is in, and
+// what that may do, is not for it to say.
+func (s *session) Describe(context.Context) (engine.SessionInfo, error) { return s.info, nil }
+
+// Close frees the model, once the runs in work are done.
+func (s *session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c == nil {
+		return nil
+	}
+	s.c = nil
+	freeNames(s.inNames)
+	freeNames(s.outNames)
+	return s.bound.Destroy()
+}
+
+// Run computes the outputs. When ctx is done it has ONNX Runtime stop after
+// the node in work, and returns then.
+func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, error) {
+	if err := engine.CheckInputs(s.info.Inputs, in); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.c == nil {
+		return nil, engine.Errorf(engine.ErrInvalidArgument, "the session is closed")
+	}
+	if ctx.Err() != nil {
+		return nil, contextError(ctx)
+	}
+	out, err := s.run(ctx, in, !s.untrue.Load())
+	if err != nil && strings.Contains(err.Error(), "shape verification failed") && s.untrue.CompareAndSwap(false, true) {
+		out, err = s.run(ctx, in, false)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, contextError(ctx)
+	case err != nil:
+		return nil, runError(err)
+	}
+	return out, nil
+}
+
+// run computes the outputs, into memory made ready before where the model
+// declares all of its shape.
+func (s *session) run(ctx context.Context, in engine.Tensors, ready bool) (engine.Tensors, error) {
+	var v values
+	defer v.release()
+	for _, info := range s.info.Inputs {
+		if err := v.addInput(in[info.Name]); err != nil {
+			return nil, err
+		}
+	}
+	for _, info := range s.info.Outputs {
+		if err := v.addOutput(info, ready); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.call(ctx, &v); err != nil {
+		return nil, err
+	}
+	return v.results(s.info.Outputs)
+}
+
+// call is the run itself, with a way to stop it.
+func (s *session) call(ctx context.Context, v *values) error {
+	var options *C.OrtRunOptions
+	if err := check(C.shim_new_options(&options)); err != nil {
+		return err
+	}
+	terminated := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		C.shim_terminate(options)
+		close(terminated)
+	})
+	err := check(C.shim_run(s.c, options,
+		first(s.inNames), first(v.in), C.size_t(len(v.in)),
+		first(s.outNames), first(v.out), C.size_t(len(v.out))))
+	if !stop() {
+		<-terminated
+	}
+	C.shim_free_options(options)
+	return err
+}
+
+// first returns the address of a slice's first element, nil if there is none.
+func first[T any](s []T) *T {
+	if len(s) == 0 {
+		return nil
+	}
+	return &s[0]
+}

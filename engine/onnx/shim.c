@@ -1,0 +1,128 @@
+#include "shim.h"
+
+static const OrtApi *api;
+static OrtAllocator *allocator;
+static OrtMemoryInfo *memory;
+
+// message turns a status into text.
+static char *message(OrtStatus *status) {
+  if (status == NULL) return NULL;
+  char *text = strdup(api->GetErrorMessage(status));
+  api->ReleaseStatus(status);
+  return text;
+}
+
+char *shim_init(void *get_api_base) {
+  const OrtApiBase *base = ((const OrtApiBase *(*)(void))get_api_base)();
+  api = base->GetApi(ORT_API_VERSION);
+  if (api == NULL) return strdup("the library is older than this program needs");
+  OrtStatus *status = api->GetAllocatorWithDefaultOptions(&allocator);
+  if (status == NULL) status = api->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &memory);
+  return message(status);
+}
+
+char *shim_count(OrtSession *s, size_t *inputs, size_t *outputs) {
+  OrtStatus *status = api->SessionGetInputCount(s, inputs);
+  if (status == NULL) status = api->SessionGetOutputCount(s, outputs);
+  return message(status);
+}
+
+// describe_tensor fills in what only tensors have.
+static OrtStatus *describe_tensor(const OrtTypeInfo *type, shim_info *out) {
+  const OrtTensorTypeAndShapeInfo *t = NULL;
+  enum ONNXTensorElementDataType dtype;
+  OrtStatus *status = api->CastTypeInfoToTensorInfo(type, &t);
+  if (status == NULL) status = api->GetTensorElementType(t, &dtype);
+  if (status == NULL) status = api->GetDimensionsCount(t, &out->rank);
+  if (status != NULL) return status;
+  out->dtype = dtype;
+  out->shape = calloc(out->rank + 1, sizeof(int64_t));
+  out->symbols = calloc(out->rank + 1, sizeof(char *));
+  const char **symbols = calloc(out->rank + 1, sizeof(char *));
+  status = api->GetDimensions(t, out->shape, out->rank);
+  if (status == NULL) status = api->GetSymbolicDimensions(t, symbols, out->rank);
+  for (size_t i = 0; status == NULL && i < out->rank; i++) out->symbols[i] = strdup(symbols[i]);
+  free(symbols);
+  return status;
+}
+
+char *shim_describe(OrtSession *s, int is_output, size_t i, shim_info *out) {
+  char *name = NULL;
+  OrtTypeInfo *type = NULL;
+  enum ONNXType onnx_type = ONNX_TYPE_UNKNOWN;
+  OrtStatus *status = is_output ? api->SessionGetOutputName(s, i, allocator, &name)
+                                : api->SessionGetInputName(s, i, allocator, &name);
+  if (status != NULL) return message(status);
+  out->name = strdup(name);
+  allocator->Free(allocator, name);
+  status = is_output ? api->SessionGetOutputTypeInfo(s, i, &type) : api->SessionGetInputTypeInfo(s, i, &type);
+  if (status == NULL) status = api->GetOnnxTypeFromTypeInfo(type, &onnx_type);
+  out->onnx_type = onnx_type;
+  if (status == NULL && onnx_type == ONNX_TYPE_TENSOR) status = describe_tensor(type, out);
+  if (type != NULL) api->ReleaseTypeInfo(type);
+  return message(status);
+}
+
+void shim_free_info(shim_info *info) {
+  free(info->name);
+  free(info->shape);
+  for (size_t i = 0; info->symbols != NULL && i < info->rank; i++) free(info->symbols[i]);
+  free(info->symbols);
+}
+
+char *shim_wrap(void *data, size_t bytes, const int64_t *shape, size_t rank, int dtype, OrtValue **out) {
+  return message(api->CreateTensorWithDataAsOrtValue(memory, data, bytes, shape, rank, dtype, out));
+}
+
+char *shim_new_strings(const int64_t *shape, size_t rank, OrtValue **out) {
+  return message(api->CreateTensorAsOrtValue(allocator, shape, rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, out));
+}
+
+char *shim_set_string(OrtValue *v, size_t i, const char *bytes, size_t n) {
+  char *buffer = NULL;
+  OrtStatus *status = api->GetResizedStringTensorElementBuffer(v, i, n, &buffer);
+  if (status == NULL && n > 0) memcpy(buffer, bytes, n);
+  return message(status);
+}
+
+char *shim_string_length(OrtValue *v, size_t i, size_t *n) {
+  return message(api->GetStringTensorElementLength(v, i, n));
+}
+
+char *shim_get_string(OrtValue *v, size_t i, char *buffer, size_t n) {
+  return message(api->GetStringTensorElement(v, n, i, buffer));
+}
+
+void shim_release(OrtValue *v) {
+  if (v != NULL) api->ReleaseValue(v);
+}
+
+char *shim_tensor(OrtValue *v, int *dtype, int64_t *shape, size_t max, size_t *rank, void **data) {
+  OrtTensorTypeAndShapeInfo *t = NULL;
+  enum ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+  OrtStatus *status = api->GetTensorTypeAndShape(v, &t);
+  if (status != NULL) return message(status);
+  status = api->GetTensorElementType(t, &type);
+  if (status == NULL) status = api->GetDimensionsCount(t, rank);
+  if (status == NULL && *rank > max) status = api->CreateStatus(ORT_FAIL, "an output has too many dimensions");
+  if (status == NULL) status = api->GetDimensions(t, shape, *rank);
+  if (status == NULL && type != ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING) status = api->GetTensorMutableData(v, data);
+  *dtype = type;
+  api->ReleaseTensorTypeAndShapeInfo(t);
+  return message(status);
+}
+
+char *shim_new_options(OrtRunOptions **out) { return message(api->CreateRunOptions(out)); }
+
+void shim_terminate(OrtRunOptions *o) {
+  OrtStatus *status = api->RunOptionsSetTerminate(o);
+  if (status != NULL) api->ReleaseStatus(status);
+}
+
+void shim_free_options(OrtRunOptions *o) { api->ReleaseRunOptions(o); }
+
+char *shim_run(OrtSession *s, OrtRunOptions *o,
+               const char *const *in_names, OrtValue **in, size_t n_in,
+               const char *const *out_names, OrtValue **out, size_t n_out) {
+  return message(api->Run(s, o, in_names, (const OrtValue *const *)in, n_in, out_names, n_out, out));
+}

@@ -1,0 +1,55 @@
+// The calls of the ONNX Runtime C API that this package makes. All of them
+// return NULL or a message, which the caller frees.
+#ifndef IPFS_ACCELERATE_SHIM_H
+#define IPFS_ACCELERATE_SHIM_H
+
+// The binding's trick: Unix calling conventions and paths on Windows too.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef _WIN32
+#define IPFS_ACCELERATE_WIN32
+#undef _WIN32
+#endif
+#include "onnxruntime_c_api.h"
+#ifdef IPFS_ACCELERATE_WIN32
+#define _WIN32
+#endif
+
+// shim_init takes the address of OrtGetApiBase. It comes before all others.
+char *shim_init(void *get_api_base);
+
+// A description of one input or output. The caller frees name and symbols.
+typedef struct {
+  char *name;
+  int onnx_type;  // ONNXType; the rest is set for tensors only
+  int dtype;      // ONNXTensorElementDataType
+  size_t rank;
+  int64_t *shape;  // rank values, -1 where open; freed by the caller
+  char **symbols;  // rank names, "" where there is none; freed by the caller
+} shim_info;
+
+char *shim_count(OrtSession *s, size_t *inputs, size_t *outputs);
+char *shim_describe(OrtSession *s, int is_output, size_t i, shim_info *out);
+void shim_free_info(shim_info *info);
+
+// shim_wrap makes a tensor over memory that outlives it.
+char *shim_wrap(void *data, size_t bytes, const int64_t *shape, size_t rank, int dtype, OrtValue **out);
+char *shim_new_strings(const int64_t *shape, size_t rank, OrtValue **out);
+char *shim_set_string(OrtValue *v, size_t i, const char *bytes, size_t n);
+char *shim_get_string(OrtValue *v, size_t i, char *buffer, size_t n);
+char *shim_string_length(OrtValue *v, size_t i, size_t *n);
+void shim_release(OrtValue *v);
+
+// shim_tensor tells what an output is. The shape has room for max dimensions.
+char *shim_tensor(OrtValue *v, int *dtype, int64_t *shape, size_t max, size_t *rank, void **data);
+
+char *shim_new_options(OrtRunOptions **out);
+void shim_terminate(OrtRunOptions *o);
+void shim_free_options(OrtRunOptions *o);
+
+char *shim_run(OrtSession *s, OrtRunOptions *o,
+               const char *const *in_names, OrtValue **in, size_t n_in,
+               const char *const *out_names, OrtValue **out, size_t n_out);
+
+#endif

@@ -1,0 +1,169 @@
+package onnx
+
+// #include "shim.h"
+import "C"
+
+import (
+	"runtime"
+	"unsafe"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// alignment is what ONNX Runtime's own allocator gives, for wide vectors.
+const alignment = 64
+
+// maxRank bounds the dimensions of an output.
+const maxRank = 64
+
+// values are the tensors of one run, as ONNX Runtime sees them. Memory of Go
+// that they lie over is pinned until release.
+type values struct {
+	in, out []*C.OrtValue
+	ready   []*engine.Tensor // per output, what it is written to, or nil
+	pinner  runtime.Pinner
+}
+
+func (v *values) release() {
+	for _, list := range [][]*C.OrtValue{v.in, v.out} {
+		for _, value := range list {
+			C.shim_release(value)
+		}
+	}
+	v.pinner.Unpin()
+}
+
+func (v *values) addInput(t *engine.Tensor) error {
+	var value *C.OrtValue
+	var err error
+	if t.DType == engine.String {
+		value, err = newStrings(t)
+	} else {
+		value, err = v.wrap(t.DType, t.Shape, aligned(t))
+	}
+	v.in = append(v.in, value)
+	return err
+}
+
+// aligned returns t's data where an element of its type may lie.
+func aligned(t *engine.Tensor) []byte {
+	if len(t.Data) == 0 || uintptr(unsafe.Pointer(&t.Data[0]))%uintptr(t.DType.Size()) == 0 {
+		return t.Data
+	}
+	b := alignedBuffer(len(t.Data))
+	copy(b, t.Data)
+	return b
+}
+
+func alignedBuffer(n int) []byte {
+	b := make([]byte, n+alignment-1)
+	skip := int(-uintptr(unsafe.Pointer(&b[0])) & (alignment - 1))
+	return b[skip : skip+n : skip+n]
+}
+
+// addOutput makes memory for an output ready if all of its shape is known.
+// Otherwise ONNX Runtime makes its own.
+func (v *values) addOutput(info engine.ValueInfo, ready bool) error {
+	n, err := engine.Elements(info.Shape) // fails where a dimension is open
+	if !ready || err != nil || n == 0 || n > maxReady || info.DType == engine.String {
+		v.out, v.ready = append(v.out, nil), append(v.ready, nil)
+		return nil
+	}
+	t := &engine.Tensor{DType: info.DType, Shape: info.Shape, Data: alignedBuffer(int(n) * info.DType.Size())}
+	value, err := v.wrap(t.DType, t.Shape, t.Data)
+	v.out, v.ready = append(v.out, value), append(v.ready, t)
+	return err
+}
+
+// maxReady bounds the elements that are believed a model on its word.
+const maxReady = 1 << 24
+
+// wrap makes a tensor over data, which it pins.
+func (v *values) wrap(dtype engine.DataType, shape []int64, data []byte) (*C.OrtValue, error) {
+	var at unsafe.Pointer
+	if len(data) > 0 {
+		at = unsafe.Pointer(&data[0])
+		v.pinner.Pin(at)
+	} else {
+		at = unsafe.Pointer(&nothing)
+	}
+	var value *C.OrtValue
+	err := check(C.shim_wrap(at, C.size_t(len(data)), (*C.int64_t)(first(shape)), C.size_t(len(shape)), elementTypes[dtype], &value))
+	return value, err
+}
+
+// nothing is where tensors without elements lie: ONNX Runtime refuses NULL.
+// A global does not move.
+var nothing byte
+
+func newStrings(t *engine.Tensor) (*C.OrtValue, error) {
+	var value *C.OrtValue
+	if err := check(C.shim_new_strings((*C.int64_t)(first(t.Shape)), C.size_t(len(t.Shape)), &value)); err != nil {
+		return nil, err
+	}
+	for i, s := range t.Strings {
+		if err := check(C.shim_set_string(value, C.size_t(i), (*C.char)(unsafe.Pointer(unsafe.StringData(s))), C.size_t(len(s)))); err != nil {
+			return value, err
+		}
+	}
+	return value, nil
+}
+
+// results returns the outputs: those made ready as they are, copies of others.
+func (v *values) results(infos []engine.ValueInfo) (engine.Tensors, error) {
+	out := make(engine.Tensors, len(infos))
+	for i, info := range infos {
+		t := v.ready[i]
+		if t == nil {
+			var err error
+			if t, err = copyOut(v.out[i]); err != nil {
+				return nil, err
+			}
+		}
+		out[info.Name] = t
+	}
+	return out, nil
+}
+
+// copyOut copies an output that ONNX Runtime made.
+func copyOut(value *C.OrtValue) (*engine.Tensor, error) {
+	var (
+		dtype C.int
+		shape [maxRank]int64
+		rank  C.size_t
+		data  unsafe.Pointer
+	)
+	if err := check(C.shim_tensor(value, &dtype, (*C.int64_t)(&shape[0]), maxRank, &rank, &data)); err != nil {
+		return nil, err
+	}
+	t := &engine.Tensor{DType: dtypeOf(dtype), Shape: append([]int64{}, shape[:rank]...)}
+	n, err := engine.Elements(t.Shape)
+	if err != nil {
+		return nil, err
+	}
+	if t.DType == engine.String {
+		t.Strings, err = copyStrings(value, int(n))
+		return t, err
+	}
+	if n > 0 {
+		t.Data = alignedBuffer(int(n) * t.DType.Size())
+		copy(t.Data, unsafe.Slice((*byte)(data), len(t.Data)))
+	}
+	return t, nil
+}
+
+func copyStrings(value *C.OrtValue, n int) ([]string, error) {
+	out := make([]string, n)
+	for i := range out {
+		var length C.size_t
+		if err := check(C.shim_string_length(value, C.size_t(i), &length)); err != nil {
+			return nil, err
+		}
+		buffer := make([]byte, length+1) // never empty: C wants an address
+		if err := check(C.shim_get_string(value, C.size_t(i), (*C.char)(unsafe.Pointer(&buffer[0])), length)); err != nil {
+			return nil, err
+		}
+		out[i] = string(buffer[:length])
+	}
+	return out, nil
+}
