@@ -282,6 +282,23 @@ func fetchedBytes(f ipfsstore.Fetched) int64 {
 	return n
 }
 
+// Inspect returns what of a stored model will keep it from running, as
+// warnings: a store keeps any files, models or not.
+func (e *Engine) Inspect(a StoredModel) []string {
+	var f Fetching
+	f.Model = &ModelRef{}
+	e.describeModel(&f, a)
+	return f.Warnings
+}
+
+// StoreError explains a failure of the model store on a reference.
+func (e *Engine) StoreError(ctx context.Context, ref string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return e.storeError(ctx, ref, err)
+}
+
 // storeError explains a failure of the store to the agent.
 func (e *Engine) storeError(ctx context.Context, ref string, err error) error {
 	sources := e.o.Models.SourceNames()

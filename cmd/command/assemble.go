@@ -1,0 +1,184 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/workloads"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/trustless"
+)
+
+// nativeName is the second binary, which holds what needs C.
+const nativeName = "ipfs-accelerate-native"
+
+// runtimeHint says how ONNX Runtime is installed.
+const runtimeHint = "run: ipfs-accelerate runtime install"
+
+// An app is the engine and what it stands on.
+type app struct {
+	home   string
+	engine *engine.Engine
+	store  *ipfsstore.Store
+	db     *benchdb.DB
+	runner *runner.Provider
+}
+
+// appOptions are what differs between a command and a server.
+type appOptions struct {
+	paths     engine.Paths
+	syncLimit time.Duration
+}
+
+// person are the options of a command: a person may name any file and waits
+// as long as it takes.
+var person = appOptions{paths: engine.Paths{All: true}}
+
+// assemble builds the program out of its rooms. The caller closes the app.
+func (c *cli) assemble(o appOptions) (*app, error) {
+	log, err := c.logger()
+	if err != nil {
+		return nil, err
+	}
+	a := &app{home: c.dataHome()}
+	conf, err := config.Load(a.home)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	sources, err := c.openSources(conf)
+	if err != nil {
+		return nil, err
+	}
+	o.paths.Allowed = append(o.paths.Allowed, conf.AllowPaths...)
+	if a.store, err = ipfsstore.Open(filepath.Join(a.home, "store"), ipfsstore.Options{Sources: sources, Logger: log}); err != nil {
+		return nil, err
+	}
+	native := nativePath()
+	if a.db, err = benchdb.Open(filepath.Join(a.home, "benchdb"), benchdb.Options{Command: []string{native, "worker"}, Logger: log}); err != nil {
+		return nil, errors.Join(err, a.store.Close())
+	}
+	a.runner = runner.New(runner.Options{
+		Command: []string{native, "runner"}, Library: a.library, RuntimeHint: runtimeHint, Logger: log,
+	})
+	a.engine = engine.New(engine.Options{
+		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Dir: filepath.Join(a.home, "engine"),
+		Paths: o.paths, SyncLimit: o.syncLimit, Logger: log, Version: Version,
+	})
+	return a, nil
+}
+
+// plugIns is every plug-in of this program, in one list.
+func (c *cli) plugIns(a *app) *engine.Registry {
+	r := &engine.Registry{}
+	r.RegisterProvider(a.runner)
+	r.RegisterTask(tasks.FeatureExtraction())
+	r.RegisterTask(tasks.ObjectDetection())
+	r.RegisterWorkload(workloads.Latency())
+	r.RegisterWorkload(workloads.Offline())
+	for _, add := range c.plugins {
+		add(r)
+	}
+	return r
+}
+
+// close ends what the app started, in the order that loses nothing: the work,
+// the processes that do it, then what it recorded.
+func (a *app) close() error {
+	return errors.Join(a.engine.Close(), a.runner.Close(), a.db.Close(), a.store.Close())
+}
+
+// with runs f with an app for a person.
+func (c *cli) with(f func(*app) error) error {
+	a, err := c.assemble(person)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(a), a.close())
+}
+
+// dataHome is the data directory.
+func (c *cli) dataHome() string {
+	if c.home != "" {
+		return c.home
+	}
+	return config.Home()
+}
+
+// library finds ONNX Runtime.
+func (a *app) library() (string, error) {
+	if lib := os.Getenv(config.EnvORT); lib != "" {
+		if _, err := os.Stat(lib); err != nil {
+			return "", engine.Errorf(engine.ErrRuntimeMissing, "%s names a file that is not there", config.EnvORT).WithHint("correct it or unset it; then %s", runtimeHint)
+		}
+		return lib, nil
+	}
+	return runner.Library(filepath.Join(a.home, "runtime"))
+}
+
+// nativePath finds the second binary: where the environment says, beside this
+// one, or on PATH. What is not found is said by the first call that needs it.
+func nativePath() string {
+	if p := os.Getenv(config.EnvNative); p != "" {
+		return p
+	}
+	name := nativeName
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), name)
+		if _, err := os.Stat(beside); err == nil {
+			return beside
+		}
+	}
+	if p, err := exec.LookPath(name); err == nil {
+		return p
+	}
+	return name
+}
+
+// openSources makes the configured sources: those of the command line first.
+func (c *cli) openSources(conf config.Config) ([]ipfsstore.Source, error) {
+	var all []config.Source
+	for _, s := range c.sources {
+		parsed, err := config.ParseSource(s)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		all = append(all, parsed)
+	}
+	var out []ipfsstore.Source
+	var names []string
+	for _, s := range append(all, conf.Sources...) {
+		if slices.Contains(names, s.Name) {
+			return nil, usageError{fmt.Errorf("two sources are called %q", s.Name)}
+		}
+		src, err := trustless.New(s.Name, s.URL, trustless.Options{})
+		if err != nil {
+			return nil, usageError{err}
+		}
+		out, names = append(out, src), append(names, s.Name)
+	}
+	return out, nil
+}
+
+// logger writes to stderr, for stdout belongs to answers and the protocol.
+func (c *cli) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
+		return nil, usageError{fmt.Errorf("log level %q is none of debug, info, warn and error", c.logLevel)}
+	}
+	return slog.New(c.logHandler(level)), nil
+}

@@ -1,0 +1,124 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+)
+
+// A finding is what doctor saw of one part.
+type finding struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+func (c *cli) doctor() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Check every part of the installation, and say how to mend what is missing",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.with(func(a *app) error {
+				found := c.examine(cmd.Context(), a)
+				if err := c.printFindings(found); err != nil {
+					return err
+				}
+				for _, f := range found {
+					if !f.OK {
+						return shownError{ExitUnavailable}
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+// examine tries each part for real.
+func (c *cli) examine(ctx context.Context, a *app) []finding {
+	found := []finding{c.examineHome(a), examineNative()}
+	library, err := a.library()
+	found = append(found, result("runtime", filepath.Base(library), err))
+	d, err := a.engine.Detect(ctx, engine.DetectRequest{Platforms: []hardware.Kind{hardware.CPU}, Refresh: true}, nil)
+	switch {
+	case err == nil && d.Best == "":
+		cpu := d.Platforms[len(d.Platforms)-1]
+		found = append(found, finding{Name: "canary", Detail: cpu.Reason, Fix: cpu.Fix})
+	default:
+		found = append(found, result("canary", "ran right on "+d.Best, err),
+			finding{Name: "sandbox", OK: d.Host.Sandbox != "none", Detail: d.Host.Sandbox, Fix: sandboxFix(d.Host.Sandbox)})
+	}
+	rows, err := a.engine.Results(ctx, engine.ResultsRequest{SQL: "select count(*) as n from inferences"}, nil)
+	found = append(found, result("database", fmt.Sprintf("answered in sandbox %s", rows.Sandbox), err))
+	stored, err := a.store.List(ctx)
+	return append(found, result("store", fmt.Sprintf("%d models", len(stored)), err))
+}
+
+func (c *cli) examineHome(a *app) finding {
+	probe, err := os.CreateTemp(a.home, ".doctor-*")
+	if err == nil {
+		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	}
+	f := result("home", a.home, err)
+	if err != nil {
+		f.Fix = "make it writable, or name another with --home or " + config.EnvHome
+	}
+	return f
+}
+
+func examineNative() finding {
+	path, err := exec.LookPath(nativePath())
+	f := result("native", path, err)
+	if err != nil {
+		f.Fix = "put " + nativeName + " beside ipfs-accelerate or on PATH, or name it in " + config.EnvNative
+	}
+	return f
+}
+
+func sandboxFix(level string) string {
+	if level != "none" {
+		return ""
+	}
+	return "models run unconfined on this system; run only models that you trust"
+}
+
+// result is the finding of a check that works or fails.
+func result(name, detail string, err error) finding {
+	if err == nil {
+		return finding{Name: name, OK: true, Detail: detail}
+	}
+	var e *engine.Error
+	if errors.As(err, &e) {
+		return finding{Name: name, Detail: e.Message, Fix: e.Hint}
+	}
+	return finding{Name: name, Detail: err.Error()}
+}
+
+func (c *cli) printFindings(found []finding) error {
+	if c.json {
+		return c.printJSON(map[string][]finding{"checks": found})
+	}
+	return c.table(func(w io.Writer) {
+		for _, f := range found {
+			mark := "ok"
+			if !f.OK {
+				mark = "MISSING"
+			}
+			row(w, "%s\t%s\t%s", f.Name, mark, f.Detail)
+			if f.Fix != "" {
+				row(w, "\t\tfix: %s", f.Fix)
+			}
+		}
+	})
+}

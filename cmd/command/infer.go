@@ -1,0 +1,111 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+func (c *cli) infer() *cobra.Command {
+	var r engine.InferRequest
+	var tensors []string
+	var parameters string
+	var full bool
+	cmd := &cobra.Command{
+		Use:   "infer MODEL [INPUT...]",
+		Short: "Run a model on texts, pictures or raw tensors",
+		Example: `  ipfs-accelerate infer minilm "a first sentence" "a second" --parameters '{"similarity":true}'
+  ipfs-accelerate infer blazeface photo.jpg --parameters '{"annotate":true}'
+  ipfs-accelerate infer model.onnx --tensor input=x.npy --output-file y.npy`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.Model, r.Inputs = args[0], args[1:]
+			if full {
+				r.Detail = "full"
+			}
+			if parameters != "" {
+				if !json.Valid([]byte(parameters)) {
+					return usageError{fmt.Errorf("--parameters is not JSON: %s", parameters)}
+				}
+				r.Parameters = engine.Object{RawMessage: json.RawMessage(parameters)}
+			}
+			for _, t := range tensors {
+				name, file, ok := strings.Cut(t, "=")
+				if !ok {
+					return usageError{fmt.Errorf("--tensor %q is not NAME=FILE.npy", t)}
+				}
+				r.Tensors = append(r.Tensors, engine.TensorInput{Name: name, File: file})
+			}
+			return c.with(func(a *app) error { return c.runInfer(cmd, a, r) })
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.Task, "task", "", "Hugging Face task id (default: what the model's files say)")
+	f.StringVar(&r.Device, "device", "auto", "device or platform of detect")
+	f.StringVar(&r.Precision, "precision", "auto", "auto, fp32, fp16 or int8: which of the model's files to run")
+	f.StringVar(&r.InputFile, "input-file", "", ".txt or .jsonl file with one input per line")
+	f.StringVar(&r.OutputFile, "output-file", "", "also keep the vectors or first tensor under this .npy name")
+	f.StringVar(&parameters, "parameters", "", "JSON object of the task's own parameters")
+	f.StringArrayVar(&tensors, "tensor", nil, "raw input NAME=FILE.npy (repeatable)")
+	f.BoolVar(&full, "full", false, "print whole vectors and tensors")
+	f.BoolVar(&r.Explain, "explain", false, "show how the devices were ranked")
+	return cmd
+}
+
+func (c *cli) runInfer(cmd *cobra.Command, a *app, r engine.InferRequest) error {
+	report, done := c.progress()
+	answer, err := a.engine.Infer(cmd.Context(), r, report)
+	done()
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(answer)
+	}
+	return c.table(func(w io.Writer) { printInference(w, answer) })
+}
+
+func printInference(w io.Writer, a engine.Inference) {
+	for _, warning := range a.Warnings {
+		row(w, "warning: %s", warning)
+	}
+	for _, o := range a.Outputs {
+		switch {
+		case o.Box != nil && o.Score != nil:
+			row(w, "%d\t%s\t%.3f\t(%.0f,%.0f)-(%.0f,%.0f)", o.Item, o.Label, *o.Score, o.Box.XMin, o.Box.YMin, o.Box.XMax, o.Box.YMax)
+		case len(o.Embedding) > 0:
+			row(w, "%d\t%d numbers\t%v", o.Item, o.Dim, o.Embedding)
+		case o.Dim > 0:
+			row(w, "%d\t%d numbers\t%v…", o.Item, o.Dim, o.Preview)
+		case o.Score != nil:
+			row(w, "%d\t%s\t%.3f", o.Item, o.Label, *o.Score)
+		}
+	}
+	for _, t := range a.Tensors {
+		values, more := t.Data, ""
+		if values == nil {
+			values, more = t.Preview, "…"
+		}
+		row(w, "%s\t%s %v\t%v%s", t.Name, t.DType, t.Shape, values, more)
+	}
+	printMatrix(w, a.Similarity)
+	for _, f := range a.Files {
+		row(w, "kept\t%s\t%s", f.URI, humanBytes(f.Bytes))
+	}
+	row(w, "%s", a.Summary)
+}
+
+func printMatrix(w io.Writer, m [][]float64) {
+	for _, line := range m {
+		cells := make([]string, len(line))
+		for i, v := range line {
+			cells[i] = fmt.Sprintf("%6.3f", v)
+		}
+		row(w, "%s", strings.Join(cells, "\t"))
+	}
+}

@@ -1,0 +1,210 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// Version is the program's version. A release sets it by the linker.
+var Version = "0.1.0-dev"
+
+// The exit codes of the program.
+const (
+	ExitOK          = 0
+	ExitError       = 1 // a tool or command failed
+	ExitUsage       = 2 // it was called wrongly
+	ExitRegression  = 3 // reserved for comparisons that find one
+	ExitUnavailable = 4 // something it needs is not there
+	ExitTimeout     = 5 // --timeout ran out
+)
+
+// Main runs the program and exits. Plugins add to what it has built in.
+func Main(plugins ...func(*engine.Registry)) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	code := Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, plugins...)
+	stop()
+	os.Exit(code)
+}
+
+// Run runs the program with the given arguments and streams, and returns its
+// exit code.
+func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, plugins ...func(*engine.Registry)) int {
+	c := &cli{in: in, out: out, err: errOut, plugins: plugins}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if c.cancel != nil {
+		c.cancel()
+	}
+	if err == nil {
+		return ExitOK
+	}
+	c.complain(err)
+	return exitCode(err)
+}
+
+// cli is the program's command line: the flags that every command has.
+type cli struct {
+	in       io.Reader
+	out, err io.Writer
+	plugins  []func(*engine.Registry)
+
+	home     string
+	json     bool
+	timeout  time.Duration
+	logLevel string
+	sources  []string
+	allow    []string
+	sandbox  bool
+
+	cancel context.CancelFunc // of --timeout
+}
+
+// usageError is a command line that can't be understood.
+type usageError struct{ err error }
+
+func (u usageError) Error() string { return u.err.Error() }
+func (u usageError) Unwrap() error { return u.err }
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ipfs-accelerate",
+		Short:         "Run machine-learning models on whatever hardware is at hand, for people and AI agents",
+		Long:          "An MCP server that runs machine-learning models on whatever hardware is at hand,\ngets them by content (IPFS) and keeps every measurement. The same five tools are\ncommands for people.",
+		SilenceErrors: true, SilenceUsage: true, Version: Version,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if c.timeout > 0 {
+				ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
+				c.cancel = cancel
+				cmd.SetContext(ctx)
+			}
+			return nil
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	f := root.PersistentFlags()
+	f.StringVar(&c.home, "home", "", "data directory (default: $IPFS_ACCELERATE_HOME, else the system's usual place)")
+	f.BoolVar(&c.json, "json", false, "print JSON, and nothing else, on stdout")
+	f.DurationVar(&c.timeout, "timeout", 0, "give up after this long, such as 30s")
+	f.StringVar(&c.logLevel, "log-level", "warn", "debug, info, warn or error")
+	f.StringArrayVar(&c.sources, "source", nil, "trustless gateway to fetch models from, URL or NAME=URL (repeatable)")
+	root.AddCommand(c.serve(), c.call(), c.detect(), c.infer(), c.bench(), c.query(), c.models(), c.runtime(), c.doctor(), c.version())
+	usageErrors(root)
+	return root
+}
+
+// usageErrors makes wrong numbers of arguments usage errors, in every command.
+func usageErrors(cmd *cobra.Command) {
+	check := cmd.Args
+	if check == nil {
+		check = cobra.NoArgs
+		if cmd.HasSubCommands() {
+			check = nil
+		}
+	}
+	if check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{fmt.Errorf("%w\nusage: %s", err, cmd.UseLine())}
+			}
+			return nil
+		}
+	}
+	if cmd.HasSubCommands() && cmd.RunE == nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		}
+		cmd.Args = cobra.ArbitraryArgs
+	}
+	for _, sub := range cmd.Commands() {
+		usageErrors(sub)
+	}
+}
+
+func unknownCommand(cmd *cobra.Command, word string) error {
+	err := fmt.Errorf("unknown command %q for %q", word, cmd.CommandPath())
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		err = fmt.Errorf("%w; did you mean %q?", err, near[0])
+	}
+	return usageError{err}
+}
+
+// complain tells why the program fails: as JSON on stdout, else on stderr.
+func (c *cli) complain(err error) {
+	var usage usageError
+	var shown shownError
+	switch {
+	case errors.As(err, &shown):
+	case errors.As(err, &usage):
+		c.show(&engine.ErrorInfo{Code: engine.ErrInvalidArgument, Message: err.Error(), Hint: "see ipfs-accelerate --help"})
+	default:
+		var e *engine.Error
+		if !errors.As(err, &e) { // a person may see what an agent may not
+			e = &engine.Error{Code: engine.ErrInternal, Message: err.Error()}
+		}
+		c.show(engine.Explain(e))
+	}
+}
+
+func (c *cli) show(info *engine.ErrorInfo) {
+	if c.json {
+		c.printJSON(map[string]*engine.ErrorInfo{"error": info}) //nolint:errcheck // nothing is left to tell it to
+		return
+	}
+	fmt.Fprintln(c.err, "error:", info.Message) //nolint:errcheck // as above
+	if len(info.ValidValues) > 0 {
+		fmt.Fprintln(c.err, "valid:", info.ValidValues) //nolint:errcheck // as above
+	}
+	if info.Hint != "" {
+		fmt.Fprintln(c.err, "hint: ", info.Hint) //nolint:errcheck // as above
+	}
+}
+
+// shownError is a failure that has been printed already.
+type shownError struct{ code int }
+
+func (shownError) Error() string { return "failed" }
+
+func exitCode(err error) int {
+	var usage usageError
+	var shown shownError
+	switch {
+	case errors.As(err, &shown):
+		return shown.code
+	case errors.As(err, &usage):
+		return ExitUsage
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, engine.ErrDeadline):
+		return ExitTimeout
+	}
+	for _, code := range []engine.Code{engine.ErrRuntimeMissing, engine.ErrNativeMissing, engine.ErrDeviceUnavailable, engine.ErrRestartNeeded} {
+		if errors.Is(err, code) {
+			return ExitUnavailable
+		}
+	}
+	return ExitError
+}
+
+// printJSON writes v as one line.
+func (c *cli) printJSON(v any) error {
+	enc := json.NewEncoder(c.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
