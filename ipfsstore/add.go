@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
@@ -22,7 +21,7 @@ type AddOptions struct {
 	Copy     bool           // copy the files, so that later changes to them do not matter
 	Hidden   bool           // include files and folders whose name begins with a dot
 	Pin      bool           // see [Artifact]
-	Progress func(Progress) // called with what was hashed; never concurrently
+	Progress func(Progress) // called for each leaf hashed; never concurrently
 }
 
 // maxSilentCopy is how much may be copied without being asked, in bytes.
@@ -294,24 +293,20 @@ func (t *tree) fileCIDs(single string) map[string]string {
 
 // A meter counts verified bytes for a caller's Progress func.
 type meter struct {
-	mu    sync.Mutex // guards all below; held while fn is called
-	fn    func(Progress)
-	p     Progress
-	shown time.Time
+	mu sync.Mutex // guards all below; held while fn is called
+	fn func(Progress)
+	p  Progress
 }
 
 func newMeter(fn func(Progress), phase string, total int64) *meter {
 	return &meter{fn: fn, p: Progress{Total: total, Phase: phase}}
 }
 
-// meterStep is the shortest time between two reports, but for the last.
-const meterStep = 20 * time.Millisecond
-
 func (m *meter) add(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Done += n
-	m.show(m.p.Done >= m.p.Total)
+	m.show()
 }
 
 // phase begins another phase; a total of zero leaves the total as it is.
@@ -321,15 +316,13 @@ func (m *meter) phase(name string, total int64) {
 	if m.p.Phase = name; total > 0 {
 		m.p.Total = total
 	}
-	m.show(true)
+	m.show()
 }
 
-func (m *meter) show(now bool) {
-	if m.fn == nil || !now && time.Since(m.shown) < meterStep {
-		return
+func (m *meter) show() {
+	if m.fn != nil {
+		m.fn(m.p)
 	}
-	m.shown = time.Now()
-	m.fn(m.p)
 }
 
 func rootKey(c interface{ String() string }) string { return c.String() }

@@ -21,7 +21,7 @@ type FetchOptions struct {
 	Sources  []string       // names of the sources to ask; none ask all
 	MaxBytes int64          // refuse to fetch more; 0 means what the disk has room for
 	Pin      bool           // see [Artifact]
-	Progress func(Progress) // called with what was verified; never concurrently
+	Progress func(Progress) // called for each leaf verified; never concurrently
 }
 
 // Timings say where the time of a fetch went.

@@ -128,6 +128,10 @@ func httpSource(t testing.TB, name, url string) ipfsstore.Source {
 	return src
 }
 
+func newSource(url string) (ipfsstore.Source, error) {
+	return trustless.New("gateway", url, trustless.Options{})
+}
+
 // sameTree checks that the files of a are want, byte for byte, and real files.
 func sameTree(t testing.TB, a ipfsstore.Artifact, want map[string][]byte) {
 	t.Helper()

@@ -18,7 +18,7 @@ const (
 	maxAttempts  = 3  // sources asked for one block at a time
 	batchBlocks  = 32 // blocks asked for in one call
 	batchBytes   = 1 << 20
-	firstHedge   = 500 * time.Millisecond // patience of a source whose speed is unknown
+	firstHedge   = 150 * time.Millisecond // patience of a source whose speed is unknown
 	shortHedge   = 25 * time.Millisecond
 	retryPause   = 50 * time.Millisecond
 	scoreWeight  = 0.3 // of the newest observation
@@ -402,20 +402,19 @@ func (f *fetcher) back(t *task, l *lane, lacking bool) {
 
 // giveUp ends the fetch if nobody is left who could have t.
 func (f *fetcher) giveUp(t *task) {
-	var causes []error
+	err := f.mismatch
+	if err == nil {
+		err = ErrNotFound
+	}
 	for _, d := range f.donors {
 		if !d.out && !slices.Contains(t.lacking, d) {
 			return
 		}
-		if d.err != nil && d.err != f.mismatch { //nolint:errorlint // the very same error
-			causes = append(causes, fmt.Errorf("source %q: %w", d.src.Name(), d.err))
+		if d.err != nil && !d.stat.Banned {
+			err = fmt.Errorf("%w; source %q: %w", err, d.src.Name(), d.err)
 		}
 	}
-	first := f.mismatch
-	if first == nil {
-		first = ErrNotFound
-	}
-	f.stop(fmt.Errorf("block %s: %w", t.cid, errors.Join(append([]error{first}, causes...)...)))
+	f.stop(fmt.Errorf("block %s: %w", t.cid, err))
 }
 
 // stop ends the fetch with an error, the first one.
