@@ -235,7 +235,7 @@ func leafChunks(size int64) []chunk {
 func (im *importer) assemble(ctx context.Context) (*commitSet, error) {
 	done := make(map[string]built)
 	set := &commitSet{nodes: im.nodes, name: im.list.name(), single: im.list.single, complete: true, dirs: im.list.dirs, staged: make(map[string]stagedFile), discard: im.stage.discard}
-	t := &tree{files: make(map[string]*blob), dirs: im.list.dirs, links: im.list.links}
+	t := im.list.tree()
 	for i, name := range im.list.files {
 		f := im.files[i]
 		done[name] = f.file

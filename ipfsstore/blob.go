@@ -27,10 +27,10 @@ func expand(ctx context.Context, nodes *nodeSet, blobs []*blob, fetch nodeFetch)
 	var level []part
 	for _, b := range blobs {
 		b.chunks = nil
-		level = append(level, part{b, chunk{b.cid, 0, b.size}})
+		level = append(level, part{b, chunk{cid: b.cid, size: b.size}})
 	}
 	leaves := 0
-	for depth := 0; len(level) > 0; depth++ {
+	for len(level) > 0 {
 		var inner []cid.Cid
 		var next []part
 		level = slices.DeleteFunc(level, func(p part) bool {
@@ -42,8 +42,8 @@ func expand(ctx context.Context, nodes *nodeSet, blobs []*blob, fetch nodeFetch)
 			leaves++
 			return true
 		})
-		if depth > maxDepth || leaves > maxLeaves {
-			return fmt.Errorf("%w: a file's tree", ErrTooLarge)
+		if leaves > maxLeaves {
+			return fmt.Errorf("%w: more than %d leaves", ErrTooLarge, maxLeaves)
 		}
 		if err := bring(ctx, nodes, inner, fetch); err != nil {
 			return err
@@ -83,19 +83,22 @@ func split(nodes *nodeSet, c chunk) (own, below []chunk, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if c.depth > maxDepth {
+		return nil, nil, fmt.Errorf("%w: the tree of a file is more than %d levels deep", ErrTooLarge, maxDepth)
+	}
 	if n.kind != fileNode || n.size != c.size {
 		return nil, nil, fmt.Errorf("%w: block %s is not the %d bytes of a file it should be", ErrInvalidDAG, c.cid, c.size)
 	}
 	off := c.off + int64(len(n.data))
 	if len(n.data) > 0 {
-		own = []chunk{{c.cid, c.off, int64(len(n.data))}}
+		own = []chunk{{c.cid, c.off, int64(len(n.data)), c.depth}}
 	}
 	for i, l := range n.links {
 		size := int64(n.sizes[i])
 		if l.Cid.Type() == cid.Raw && size > maxBlock {
 			return nil, nil, fmt.Errorf("%w: leaf %s of %d bytes", ErrTooLarge, l.Cid, size)
 		}
-		below = append(below, chunk{l.Cid, off, size})
+		below = append(below, chunk{l.Cid, off, size, c.depth + 1})
 		off += size
 	}
 	return own, below, nil

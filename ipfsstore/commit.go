@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -308,6 +309,8 @@ func (s *Store) sweep(c *catalog) {
 	}
 	s.sweepFolder("blobs", func(name string) bool { return used[name] })
 	s.sweepFolder("tmp", s.stagingInUse)
+	s.sweepFolder("models", func(name string) bool { return c.roots[name] != nil })
+	s.sweepFolder("nodes", func(name string) bool { return c.roots[strings.TrimSuffix(name, ".car")] != nil })
 }
 
 func (s *Store) sweepFolder(folder string, keep func(name string) bool) {

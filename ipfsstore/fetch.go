@@ -310,7 +310,7 @@ func (j *fetchJob) keep(ctx context.Context, t *tree, names map[string]*blob, p 
 	j.meter.phase("sync", 0)
 	set := &commitSet{
 		root: j.root, nodes: j.nodes, name: j.single(), tag: j.tag, pin: j.o.Pin, single: t.files[""] != nil,
-		files: make(map[string]string, len(names)), dirs: t.dirs, staged: p.staged, discard: p.discard,
+		files: make(map[string]string, len(names)), dirs: sortedKeys(t.dirs), staged: p.staged, discard: p.discard,
 	}
 	for name, b := range names {
 		set.files[name] = b.cid.String()

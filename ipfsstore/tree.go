@@ -32,13 +32,15 @@ type chunk struct {
 	cid  cid.Cid
 	off  int64
 	size int64 // unknownBytes where the blob's is
+
+	depth int // in the file's tree
 }
 
 // A tree is a root as its nodes describe it.
 type tree struct {
 	root  cid.Cid
 	files map[string]*blob // by slash-separated name; "" if the root is a file
-	dirs  []string
+	dirs  map[string]bool
 	links map[string]string // symbolic links: name -> target
 	blobs map[cid.Cid]*blob // each content once
 }
@@ -67,7 +69,7 @@ type step struct {
 // afterwards; their insides are not looked at.
 func readTree(ctx context.Context, nodes *nodeSet, root cid.Cid, fetch nodeFetch) (*tree, error) {
 	r := &treeReader{nodes: nodes, fetch: fetch, tree: &tree{
-		root: root, files: make(map[string]*blob), links: make(map[string]string), blobs: make(map[cid.Cid]*blob),
+		root: root, files: make(map[string]*blob), dirs: make(map[string]bool), links: make(map[string]string), blobs: make(map[cid.Cid]*blob),
 	}}
 	if root.Type() == cid.Raw {
 		return r.tree, r.tree.addFile("", root, rawSize(root, unknownBytes))
@@ -143,7 +145,10 @@ func (r *treeReader) follow(st step) ([]step, error) {
 		return nil, r.tree.addLink(st.name, string(n.data))
 	}
 	if st.shard == nil {
-		r.tree.dirs = append(r.tree.dirs, st.name)
+		if err := r.tree.free(st.name); err != nil {
+			return nil, err
+		}
+		r.tree.dirs[st.name] = true
 	}
 	return r.entries(st, n)
 }
@@ -217,7 +222,7 @@ func (t *tree) addLink(name, target string) error {
 func (t *tree) free(name string) error {
 	_, file := t.files[name]
 	_, link := t.links[name]
-	if file || link || slices.Contains(t.dirs[:min(1, len(t.dirs))], "") && name == "" {
+	if file || link || t.dirs[name] {
 		return fmt.Errorf("%w: two entries are called %q", ErrInvalidDAG, name)
 	}
 	return nil
@@ -248,16 +253,18 @@ func (t *tree) alias(name, target string, real []string) error {
 		t.files[name] = b
 		return nil
 	}
-	if !slices.Contains(t.dirs, target) {
+	if !t.dirs[target] {
 		return fmt.Errorf("%w: link %q leads to %q, which is not there", ErrInvalidDAG, name, target)
 	}
-	for _, f := range real {
-		rest, ok := strings.CutPrefix(f, target+"/")
-		if target == "" {
-			rest, ok = f, true
-		}
+	prefix := target + "/"
+	if target == "" {
+		prefix = ""
+	}
+	start, _ := slices.BinarySearch(real, prefix)
+	for _, f := range real[start:] {
+		rest, ok := strings.CutPrefix(f, prefix)
 		if !ok {
-			continue
+			break
 		}
 		if t.files[name+"/"+rest] = t.files[f]; len(t.files) > maxEntries {
 			return fmt.Errorf("%w: more than %d files", ErrTooLarge, maxEntries)

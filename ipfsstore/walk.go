@@ -111,7 +111,7 @@ func (l *listing) enter(root *os.Root, name string, e fs.DirEntry) error {
 // checkLinks refuses symbolic links that another machine could not follow:
 // absolute ones, those that lead out, and those to what is not added.
 func (l *listing) checkLinks() error {
-	t := &tree{links: l.links, files: make(map[string]*blob), dirs: l.dirs}
+	t := l.tree()
 	for _, f := range l.files {
 		t.files[f] = nil
 	}
@@ -120,6 +120,15 @@ func (l *listing) checkLinks() error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrLinkOutside, err)
+}
+
+// tree is the listing as a tree without files.
+func (l *listing) tree() *tree {
+	t := &tree{links: l.links, files: make(map[string]*blob), dirs: make(map[string]bool)}
+	for _, d := range l.dirs {
+		t.dirs[d] = true
+	}
+	return t
 }
 
 // srcPath is where a listed file lies.
