@@ -22,14 +22,19 @@ func Serve(ctx context.Context, provider engine.ExecutionProvider, o wire.ServeO
 	if err != nil {
 		return engine.Errorf(engine.ErrInvalidArgument, "descriptor 3 is no connection to a parent: %w", err)
 	}
-	return wire.Serve(ctx, provider, parent{conn}, o)
+	socket, ok := conn.(*net.UnixConn)
+	if !ok {
+		return engine.Errorf(engine.ErrInvalidArgument, "descriptor 3 is no connection to a parent")
+	}
+	return wire.Serve(ctx, provider, parent{socket}, o)
 }
 
-// A parent is a connection whose end is the end of this process.
-type parent struct{ net.Conn }
+// A parent is a connection whose end is the end of this process. That it is a
+// UnixConn keeps writes of several parts one system call.
+type parent struct{ *net.UnixConn }
 
 func (p parent) Read(b []byte) (int, error) {
-	n, err := p.Conn.Read(b)
+	n, err := p.UnixConn.Read(b)
 	if err == io.EOF { //nolint:errorlint // net.Conn returns it bare
 		os.Exit(0)
 	}

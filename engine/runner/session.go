@@ -85,7 +85,7 @@ func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, e
 	return out, nil
 }
 
-// Describe says what the child loaded.
+// Describe says what the child loaded, and the most memory it has had.
 func (s *session) Describe(ctx context.Context) (engine.SessionInfo, error) {
 	l, err := s.loaded(ctx)
 	if err != nil {
@@ -95,6 +95,7 @@ func (s *session) Describe(ctx context.Context) (engine.SessionInfo, error) {
 	if err != nil {
 		return info, s.failed(l, err)
 	}
+	info.MemoryBytes = peakMemory(l.child.pid())
 	return info, nil
 }
 

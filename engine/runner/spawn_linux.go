@@ -22,14 +22,27 @@ func preferAsVictim(pid int) {
 // oomKills returns how many processes the kernel has killed for lack of
 // memory since it booted, 0 if it does not say.
 func oomKills() int64 {
-	f, err := os.Open("/proc/vmstat")
+	return number("/proc/vmstat", "oom_kill ")
+}
+
+// peakMemory returns the most resident memory in bytes that a process has had,
+// 0 if that can't be told.
+func peakMemory(pid int) int64 {
+	return number(fmt.Sprintf("/proc/%d/status", pid), "VmHWM:") << 10
+}
+
+// number returns the number behind a word at the start of a line of one of the
+// kernel's files, 0 if there is none.
+func number(path, word string) int64 {
+	f, err := os.Open(path)
 	if err != nil {
 		return 0
 	}
 	defer f.Close() //nolint:errcheck // read-only
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if count, ok := strings.CutPrefix(lines.Text(), "oom_kill "); ok {
-			n, _ := strconv.ParseInt(count, 10, 64) // 0 is what unknown means
+		if value, ok := strings.CutPrefix(lines.Text(), word); ok {
+			value, _, _ = strings.Cut(strings.TrimSpace(value), " ")
+			n, _ := strconv.ParseInt(value, 10, 64) // 0 is what unknown means
 			return n
 		}
 	}

@@ -154,8 +154,8 @@ func (c *Client) read() {
 }
 
 func (c *Client) receive(r *reader, h *header, n int64) error {
-	payload, err := r.payload(n)
-	if err != nil {
+	payload := alignedBuffer(n)
+	if err := r.payload(payload); err != nil {
 		return err
 	}
 	switch h.Op {

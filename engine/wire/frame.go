@@ -62,11 +62,10 @@ func (r *reader) header() (*header, int64, error) {
 	return h, int64(payload), checkLayout(h.Tensors, int64(payload))
 }
 
-// payload reads the n bytes that follow a header.
-func (r *reader) payload(n int64) ([]byte, error) {
-	b := alignedBuffer(n)
+// payload fills b with the bytes that follow a header.
+func (r *reader) payload(b []byte) error {
 	_, err := io.ReadFull(r.r, b)
-	return b, noEOF(err)
+	return noEOF(err)
 }
 
 // discard skips the n bytes that follow a header.

@@ -47,10 +47,16 @@ func Serve(ctx context.Context, provider engine.ExecutionProvider, conn io.ReadW
 	s := &server{
 		provider: provider, options: o,
 		r: newReader(conn, o.MaxPayload), w: newWriter(conn, o.MaxPayload),
-		work: map[uint64]context.CancelFunc{}, sessions: map[uint64]*served{},
+		over: make(chan error, 1), work: map[uint64]context.CancelFunc{}, sessions: map[uint64]*served{},
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // it only ends the read
-	err := s.loop(ctx)
+	err := s.hello(ctx)
+	if err != nil {
+		err = s.end(ctx, err)
+	} else {
+		s.wait.Go(func() { s.read(ctx) })
+		err = <-s.over
+	}
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
@@ -68,7 +74,9 @@ type server struct {
 	options  ServeOptions
 	r        *reader
 	w        *writer
-	wait     sync.WaitGroup // the goroutines that answer
+	buffers  freeList
+	wait     sync.WaitGroup // the goroutines that read and answer
+	over     chan error     // gets why the reading ended
 
 	mu       sync.Mutex                    // guards what follows
 	work     map[uint64]context.CancelFunc // requests not answered yet
@@ -86,19 +94,31 @@ type served struct {
 	cancel context.CancelFunc
 }
 
-func (s *server) loop(ctx context.Context) error {
-	if err := s.hello(ctx); err != nil {
-		return s.end(ctx, err)
-	}
+// read reads requests until the connection ends. To answer one it has another
+// goroutine read on and does the work itself: handing over the reading costs a
+// run no time, while handing over the run would cost it a wake-up.
+func (s *server) read(ctx context.Context) {
 	for {
-		h, n, err := s.r.header()
-		if err == nil {
-			err = s.dispatch(ctx, h, n)
-		}
+		work, err := s.next(ctx)
 		if err != nil {
-			return s.end(ctx, err)
+			s.over <- s.end(ctx, err)
+			return
+		}
+		if work != nil {
+			s.wait.Go(func() { s.read(ctx) })
+			work()
+			return
 		}
 	}
+}
+
+// next reads one frame and returns what is to be done about it, if anything.
+func (s *server) next(ctx context.Context) (work func(), err error) {
+	h, n, err := s.r.header()
+	if err != nil {
+		return nil, err
+	}
+	return s.dispatch(ctx, h, n)
 }
 
 // lastWord is how long the other side may take to read why it is left.
@@ -148,68 +168,74 @@ func versionError(other int) error {
 		WithHint("both programs must be of the same release: update them together and restart")
 }
 
-// dispatch starts what h asks for. An error ends the connection.
-func (s *server) dispatch(ctx context.Context, h *header, n int64) error {
+// dispatch returns the work that h asks for. An error ends the connection.
+func (s *server) dispatch(ctx context.Context, h *header, n int64) (work func(), err error) {
 	if n != 0 && h.Op != opRun {
-		return protocolError("%s has a payload", h.Op)
+		return nil, protocolError("%s has a payload", h.Op)
 	}
 	switch h.Op {
 	case opOpen:
 		if h.Open == nil {
-			return protocolError("open names no model")
+			return nil, protocolError("open names no model")
 		}
-		return s.start(ctx, h, s.open)
+		return s.accept(ctx, h, request{answer: s.open})
 	case opDescribe:
-		return s.start(ctx, h, s.describe)
+		return s.accept(ctx, h, request{answer: s.describe})
 	case opClose:
-		return s.start(ctx, h, s.close)
+		return s.accept(ctx, h, request{answer: s.close})
 	case opRun:
-		return s.startRun(ctx, h, n)
+		return s.acceptRun(ctx, h, n)
 	case opCancel:
 		s.cancel(h.ID)
-		return nil
+		return nil, nil
 	}
-	return protocolError("%q is no request", h.Op)
+	return nil, protocolError("%q is no request", h.Op)
 }
 
-// An answerer computes the answer to a request.
-type answerer func(ctx context.Context, h *header) (*header, engine.Tensors, error)
+// A request is how to answer one.
+type request struct {
+	answer func(ctx context.Context, h *header) (*header, engine.Tensors, error)
 
-// start answers h in a goroutine of its own.
-func (s *server) start(ctx context.Context, h *header, answer answerer) error {
+	// after is called once the answer is sent, if it is no error: where a
+	// run was broken off something may still be reading its input.
+	after func()
+}
+
+// accept notes that h is in work, and returns that work.
+func (s *server) accept(ctx context.Context, h *header, r request) (work func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, dup := s.work[h.ID]; dup || h.ID == 0 {
-		return protocolError("id %d is in use", h.ID)
+		return nil, protocolError("id %d is in use", h.ID)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s.work[h.ID] = cancel
-	s.wait.Go(func() {
+	return func() {
 		defer cancel()
-		s.answer(ctx, h, answer)
-	})
-	return nil
+		s.answer(ctx, h, r)
+	}, nil
 }
 
-// startRun reads the tensors of a run and starts it, if there is room.
-func (s *server) startRun(ctx context.Context, h *header, n int64) error {
+// acceptRun reads the tensors of a run and accepts it, if there is room.
+func (s *server) acceptRun(ctx context.Context, h *header, n int64) (work func(), err error) {
 	if !s.enter() {
 		if err := s.r.discard(n); err != nil {
-			return err
+			return nil, err
 		}
 		s.fail(ctx, h.ID, engine.Errorf(engine.ErrTooLarge, "more than %d runs at once", s.options.MaxRuns))
-		return nil
+		return nil, nil
 	}
-	payload, err := s.r.payload(n)
-	if err != nil {
-		return err
+	payload := s.buffers.get(n)
+	if err := s.r.payload(payload); err != nil {
+		return nil, err
 	}
 	in, err := tensorsOf(h.Tensors, payload)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.start(ctx, h, func(ctx context.Context, h *header) (*header, engine.Tensors, error) {
-		return s.run(ctx, h, in)
+	return s.accept(ctx, h, request{
+		answer: func(ctx context.Context, h *header) (*header, engine.Tensors, error) { return s.run(ctx, h, in) },
+		after:  func() { s.buffers.put(payload) },
 	})
 }
 
@@ -225,8 +251,8 @@ func (s *server) enter() bool {
 }
 
 // answer sends the one answer to h and forgets it.
-func (s *server) answer(ctx context.Context, h *header, answer answerer) {
-	result, out, err := answer(withReporter(ctx, s.reporter(ctx, h.ID)), h)
+func (s *server) answer(ctx context.Context, h *header, r request) {
+	result, out, err := r.answer(withReporter(ctx, s.reporter(ctx, h.ID)), h)
 	s.mu.Lock()
 	delete(s.work, h.ID)
 	if h.Op == opRun {
@@ -240,6 +266,9 @@ func (s *server) answer(ctx context.Context, h *header, answer answerer) {
 	}
 	result.ID, result.Op = h.ID, opResult
 	s.reply(ctx, result, out)
+	if r.after != nil {
+		r.after()
+	}
 }
 
 func (s *server) cancel(id uint64) {

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"unsafe"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
@@ -164,14 +163,4 @@ func unpackStrings(h tensorHeader, data []byte) ([]string, error) {
 		return nil, protocolError("tensor %q: %d bytes follow the last string", h.Name, len(data))
 	}
 	return out, nil
-}
-
-// alignedBuffer returns n bytes whose address is a multiple of the alignment.
-func alignedBuffer(n int64) []byte {
-	if n == 0 {
-		return nil
-	}
-	b := make([]byte, n+alignment-1)
-	skip := pad(int64(uintptr(unsafe.Pointer(&b[0])) & (alignment - 1)))
-	return b[skip : skip+n : skip+n]
 }
