@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
@@ -89,21 +87,7 @@ func (m *loadedModel) graph(file string) (Graph, error) {
 	if g, ok := m.graphs[file]; ok {
 		return g, nil
 	}
-	root, err := os.OpenRoot(m.Dir)
-	if err != nil {
-		return Graph{}, Errorf(ErrModelInvalid, "the model's folder can't be opened: %w", err)
-	}
-	defer root.Close() //nolint:errcheck // read-only
-	f, err := root.Open(filepath.FromSlash(file))
-	if err != nil {
-		return Graph{}, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", file, err)
-	}
-	defer f.Close() //nolint:errcheck // read-only
-	st, err := f.Stat()
-	if err != nil {
-		return Graph{}, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", file, err)
-	}
-	g, err := ReadGraph(f, st.Size())
+	g, err := m.Graph(file)
 	if err != nil {
 		return Graph{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -66,18 +67,41 @@ func (m *Model) Has(name string) bool {
 	return slices.ContainsFunc(m.Files, func(f ModelFile) bool { return f.Name == name })
 }
 
-// ReadFile reads one of the model's files, which may be at most limit bytes.
-// A link that leads out of the folder is refused.
-func (m *Model) ReadFile(name string, limit int64) ([]byte, error) {
+// open opens one of the model's files. A link that leads out of the folder is
+// refused.
+func (m *Model) open(name string) (*os.File, error) {
 	root, err := os.OpenRoot(m.Dir)
 	if err != nil {
 		return nil, Errorf(ErrModelInvalid, "the model's folder can't be opened: %w", err)
 	}
 	defer root.Close() //nolint:errcheck // read-only
-	f, err := root.Open(name)
+	f, err := root.Open(filepath.FromSlash(name))
 	if err != nil {
 		return nil, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", name, err).
 			WithHint("the model folder needs a readable %s", name)
+	}
+	return f, nil
+}
+
+// Graph reads what one of the model's .onnx files says of itself.
+func (m *Model) Graph(file string) (Graph, error) {
+	f, err := m.open(file)
+	if err != nil {
+		return Graph{}, err
+	}
+	defer f.Close() //nolint:errcheck // read-only
+	st, err := f.Stat()
+	if err != nil {
+		return Graph{}, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", file, err)
+	}
+	return ReadGraph(f, st.Size())
+}
+
+// ReadFile reads one of the model's files, which may be at most limit bytes.
+func (m *Model) ReadFile(name string, limit int64) ([]byte, error) {
+	f, err := m.open(name)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // read-only
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
