@@ -1,0 +1,4 @@
+//go:build !cgo || !linux
+
+// Package cthread is empty without cgo.
+package cthread

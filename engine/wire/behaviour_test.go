@@ -1,0 +1,284 @@
+package wire_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
+	om "github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest/onnxmodel"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/wire"
+)
+
+var x = engine.Tensors{"x": engine.NewTensor([]int64{1}, []float32{1})}
+
+// op is a model y = op(x).
+func op(name string) om.Model {
+	m := enginetest.Identity(om.Float, 1)
+	m.Graph.Nodes[0].Op = name
+	return m
+}
+
+func open(t testing.TB, c *wire.Client, m om.Model) engine.Session {
+	t.Helper()
+	s, err := c.NewSession(t.Context(), enginetest.WriteModel(t, m), enginetest.ModelFile, engine.Plan{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func wantCode(t testing.TB, err error, want engine.Code) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("got error %v; want code %s", err, want)
+	}
+}
+
+// rawServer answers the first frame with text as a header.
+func rawServer(t *testing.T, text string) net.Conn {
+	t.Helper()
+	near, far := net.Pipe()
+	done := make(chan struct{})
+	t.Cleanup(func() { <-done })
+	go func() {
+		defer close(done)
+		defer far.Close()                  //nolint:errcheck // the pipe can't fail
+		io.ReadFull(far, make([]byte, 64)) //nolint:errcheck // a hello is one block
+		out := binary.LittleEndian.AppendUint32(nil, uint32(len(text)))
+		out = append(binary.LittleEndian.AppendUint64(out, 0), text...)
+		far.Write(append(out, make([]byte, -len(out)&63)...)) //nolint:errcheck // the client may have left
+		io.Copy(io.Discard, far)                              //nolint:errcheck // until the client leaves
+	}()
+	return near
+}
+
+func TestClient_otherVersion(t *testing.T) {
+	_, err := wire.NewClient(t.Context(), rawServer(t, `{"id":1,"op":"result","version":999,"hello":{"max_payload":1,"max_runs":1}}`), wire.ClientOptions{})
+	wantCode(t, err, engine.ErrRestartNeeded)
+}
+
+func TestServe_otherVersion(t *testing.T) {
+	near, far := net.Pipe()
+	served := make(chan error, 1)
+	go func() { served <- wire.Serve(context.Background(), new(enginetest.Fake), far, wire.ServeOptions{}) }()
+	hello := `{"id":1,"op":"hello","version":999}`
+	out := binary.LittleEndian.AppendUint32(nil, uint32(len(hello)))
+	out = append(binary.LittleEndian.AppendUint64(out, 0), hello...)
+	if _, err := near.Write(append(out, make([]byte, -len(out)&63)...)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(near)
+	if err != nil || !strings.Contains(string(answer), `"restart_needed"`) {
+		t.Errorf("answer is %q, %v; want restart_needed", answer, err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+func TestClient_helloFails(t *testing.T) {
+	_, err := wire.NewClient(t.Context(), rawServer(t, `{"id":1,"op":"error","error":{"code":"runtime_missing","message":"m","hint":"h"}}`), wire.ClientOptions{})
+	var e *engine.Error
+	if !errors.As(err, &e) || e.Code != engine.ErrRuntimeMissing || e.Hint != "h" {
+		t.Errorf("got %#v", err)
+	}
+	_, err = wire.NewClient(t.Context(), rawServer(t, `[]`), wire.ClientOptions{})
+	wantCode(t, err, engine.ErrRunnerCrashed)
+}
+
+func TestServe_beforeOpen(t *testing.T) {
+	var got wire.OpenRequest
+	c := dial(t, new(enginetest.Fake), wire.ServeOptions{BeforeOpen: func(o wire.OpenRequest) error {
+		got = o
+		return engine.Errorf(engine.ErrNotAllowed, "no").WithHint("ask")
+	}}, wire.ClientOptions{})
+	m := &engine.Model{Root: "bafy", Name: "n", Dir: "/d"}
+	_, err := c.NewSession(t.Context(), m, "f.onnx", engine.Plan{Precision: "int8", BatchSize: 2, Threads: 3, Memory: 4})
+	var e *engine.Error
+	if !errors.As(err, &e) || e.Code != engine.ErrNotAllowed || e.Hint != "ask" {
+		t.Errorf("got %#v", err)
+	}
+	if got.Model.Root != "bafy" || got.Model.Dir != "/d" || got.File != "f.onnx" || got.Plan.Precision != "int8" || got.Plan.Memory != 4 {
+		t.Errorf("the request arrived as %+v", got)
+	}
+}
+
+func TestServe_annotate(t *testing.T) {
+	c := dial(t, new(enginetest.Fake), wire.ServeOptions{Annotate: func(i *engine.SessionInfo) { i.Sandbox = "seccomp" }}, wire.ClientOptions{})
+	info, err := open(t, c, enginetest.Add()).(engine.Describer).Describe(t.Context())
+	if err != nil || info.Sandbox != "seccomp" {
+		t.Errorf("got %+v, %v", info, err)
+	}
+}
+
+func TestServe_limits(t *testing.T) {
+	c := dial(t, new(enginetest.Fake), wire.ServeOptions{MaxSessions: 1, MaxPayload: 1000}, wire.ClientOptions{})
+	s := open(t, c, enginetest.Identity(om.Float, 1000))
+	_, err := c.NewSession(t.Context(), enginetest.WriteModel(t, enginetest.Add()), enginetest.ModelFile, engine.Plan{})
+	wantCode(t, err, engine.ErrTooLarge)
+	_, err = s.Run(t.Context(), engine.Tensors{"x": engine.NewTensor([]int64{1000}, make([]float32, 1000))})
+	wantCode(t, err, engine.ErrTooLarge)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	_, err = s.Run(t.Context(), x)
+	wantCode(t, err, engine.ErrInvalidArgument)
+	open(t, c, enginetest.Add())
+}
+
+// An output over the limit is an error, and the connection stays.
+func TestServe_outputTooLarge(t *testing.T) {
+	fake := &enginetest.Fake{Ops: map[string]enginetest.Op{
+		"Grow": func(context.Context, []*engine.Tensor) ([]*engine.Tensor, error) {
+			return []*engine.Tensor{engine.NewTensor([]int64{1000}, make([]float32, 1000))}, nil
+		},
+	}}
+	s := open(t, dial(t, fake, wire.ServeOptions{MaxPayload: 1000}, wire.ClientOptions{}), op("Grow"))
+	for range 2 {
+		_, err := s.Run(t.Context(), x)
+		wantCode(t, err, engine.ErrTooLarge)
+	}
+}
+
+// More runs than the server takes at once wait for their turn.
+func TestClient_waitsForRoom(t *testing.T) {
+	gate := make(chan struct{})
+	fake := &enginetest.Fake{Ops: map[string]enginetest.Op{
+		"Gate": func(_ context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
+			<-gate
+			return in, nil
+		},
+	}}
+	s := open(t, dial(t, fake, wire.ServeOptions{MaxRuns: 2}, wire.ClientOptions{}), op("Gate"))
+	done := make(chan error)
+	for range 5 {
+		go func() {
+			_, err := s.Run(t.Context(), x)
+			done <- err
+		}()
+	}
+	for range 5 {
+		gate <- struct{}{}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	reported := make(chan engine.Progress, 1)
+	fake := &enginetest.Fake{Ops: map[string]enginetest.Op{
+		"Report": func(ctx context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
+			wire.Report(ctx, engine.Progress{Done: 1, Total: 2, Unit: "steps"})
+			return in, nil
+		},
+	}}
+	wire.Report(t.Context(), engine.Progress{}) // does nothing outside of a server
+	c := dial(t, fake, wire.ServeOptions{}, wire.ClientOptions{Progress: func(p engine.Progress) { reported <- p }})
+	if _, err := open(t, c, op("Report")).Run(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	if p := <-reported; p.Done != 1 || p.Total != 2 || p.Unit != "steps" {
+		t.Errorf("got %+v", p)
+	}
+}
+
+// A server that does not answer a cancelled run loses its connection after the
+// grace; the caller does not wait for it.
+func TestClient_cancelGrace(t *testing.T) {
+	const grace = 2 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		hung := make(chan struct{})
+		fake := &enginetest.Fake{Ops: map[string]enginetest.Op{
+			"Hang": func(context.Context, []*engine.Tensor) ([]*engine.Tensor, error) {
+				<-hung
+				return nil, errors.New("too late")
+			},
+		}}
+		c := dial(t, fake, wire.ServeOptions{}, wire.ClientOptions{CancelGrace: grace})
+		t.Cleanup(func() { close(hung) }) // before the server is waited for
+		s := open(t, c, op("Hang"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := s.Run(ctx, x)
+		wantCode(t, err, engine.ErrDeadline)
+		if waited := time.Since(start); waited != time.Second {
+			t.Errorf("the caller waited %v", waited)
+		}
+		<-c.Done()
+		if waited := time.Since(start); waited != time.Second+grace {
+			t.Errorf("the connection ended after %v; want %v", waited, time.Second+grace)
+		}
+		_, err = s.Run(t.Context(), x)
+		wantCode(t, err, engine.ErrRunnerCrashed)
+	})
+}
+
+// A session whose opening was given up is closed again by itself.
+func TestClient_givenUpOpen(t *testing.T) {
+	opening, goOn := make(chan struct{}), make(chan struct{})
+	so := wire.ServeOptions{MaxSessions: 1, BeforeOpen: func(o wire.OpenRequest) error {
+		if o.Model.Name == "slow" {
+			close(opening)
+			<-goOn
+		}
+		return nil
+	}}
+	c := dial(t, new(enginetest.Fake), so, wire.ClientOptions{})
+	m := enginetest.WriteModel(t, enginetest.Add())
+	m.Name = "slow"
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-opening
+		cancel()
+	}()
+	_, err := c.NewSession(ctx, m, enginetest.ModelFile, engine.Plan{})
+	wantCode(t, err, engine.ErrCancelled)
+	close(goOn)
+	m.Name = "quick"
+	for { // the one place there is becomes free
+		s, err := c.NewSession(t.Context(), m, enginetest.ModelFile, engine.Plan{})
+		if err == nil {
+			s.Close() //nolint:errcheck // not what is tested
+			return
+		}
+		wantCode(t, err, engine.ErrTooLarge)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func TestServe_context(t *testing.T) {
+	near, far := net.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- wire.Serve(ctx, new(enginetest.Fake), far, wire.ServeOptions{}) }()
+	c, err := wire.NewClient(t.Context(), near, wire.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // it always works
+	s := open(t, c, enginetest.Endless())
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Run(t.Context(), x)
+		done <- err
+	}()
+	cancel()
+	if err := <-served; !errors.Is(err, context.Canceled) {
+		t.Errorf("Serve: %v", err)
+	}
+	if err := <-done; !errors.Is(err, engine.ErrRunnerCrashed) && !errors.Is(err, engine.ErrCancelled) {
+		t.Errorf("Run: %v", err) // whichever of the end and the answer came first
+	}
+}
