@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -263,17 +264,16 @@ func (im *importer) assemble(ctx context.Context) (*commitSet, error) {
 // folders builds every folder after those within it.
 func (im *importer) folders(ctx context.Context, done map[string]built) error {
 	children := im.list.children()
-	dirs := im.list.dirs
-	for i := len(dirs) - 1; i >= 0; i-- { // a folder is listed before its entries
+	for _, dir := range slices.Backward(im.list.dirs) { // a folder is listed before its entries
 		entries := make(map[string]built)
-		for _, child := range children[dirs[i]] {
+		for _, child := range children[dir] {
 			entries[path.Base(child)] = done[child]
 		}
 		b, err := buildFolder(ctx, im.nodes, entries)
 		if err != nil {
 			return err
 		}
-		done[dirs[i]] = b
+		done[dir] = b
 	}
 	return nil
 }

@@ -215,7 +215,7 @@ func (s *Store) eachChunk(ctx context.Context, p string, chunks []chunk, fn func
 }
 
 func readChunks(ctx context.Context, f io.ReaderAt, chunks []chunk, from, to int, fn func(i int, data []byte) error) error {
-	buf := leafBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	buf := leafBuffers.Get().(*[]byte) // the pool holds nothing else
 	defer leafBuffers.Put(buf)
 	for i := from; i < to; i++ {
 		if err := ctx.Err(); err != nil {

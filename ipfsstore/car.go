@@ -96,7 +96,7 @@ func decodeCARHeader(head []byte) (cid.Cid, error) {
 	if err != nil {
 		return cid.Undef, carError("root", err)
 	}
-	c := link.(cidlink.Link).Cid //nolint:errcheck,forcetypeassert // dagcbor makes no other kind of link
+	c := link.(cidlink.Link).Cid // dagcbor makes no other kind of link
 	return c, checkCID(c)
 }
 

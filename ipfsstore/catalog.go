@@ -226,19 +226,6 @@ func (s *Store) nameFile(name string) string {
 	return s.path("names", b.String()+".json")
 }
 
-// byCID returns the records of all stored files with the CID.
-func (c *catalog) byCID(fileCID string) []fileRecord {
-	var out []fileRecord
-	for _, r := range c.roots {
-		for _, f := range r.Files {
-			if f.CID == fileCID {
-				out = append(out, f)
-			}
-		}
-	}
-	return out
-}
-
 // artifact makes r what callers see.
 func (s *Store) artifact(c *catalog, r *rootRecord) Artifact {
 	a := Artifact{
@@ -250,7 +237,7 @@ func (s *Store) artifact(c *catalog, r *rootRecord) Artifact {
 		a.Name = a.Names[0]
 	}
 	if t, ok := s.touched.Load(r.Root); ok {
-		a.UsedAt = t.(time.Time) //nolint:forcetypeassert // only times are stored
+		a.UsedAt = t.(time.Time) // only times are stored
 	} else if fi, err := os.Stat(s.path("used", r.Root)); err == nil {
 		a.UsedAt = fi.ModTime()
 	}
@@ -260,7 +247,7 @@ func (s *Store) artifact(c *catalog, r *rootRecord) Artifact {
 // touch notes that a root is used, at most once a minute.
 func (s *Store) touch(root string) {
 	now := time.Now()
-	if t, ok := s.touched.Load(root); ok && now.Sub(t.(time.Time)) < time.Minute { //nolint:forcetypeassert // only times are stored
+	if t, ok := s.touched.Load(root); ok && now.Sub(t.(time.Time)) < time.Minute { // only times are stored
 		return
 	}
 	s.touched.Store(root, now)

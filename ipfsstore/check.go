@@ -36,7 +36,7 @@ func (s *Store) Open(ctx context.Context, ref string) (Artifact, error) {
 		}
 	}
 	s.touch(rec.Root)
-	return s.below(s.artifact(c, rec), rec, r.Path)
+	return s.below(ctx, s.artifact(c, rec), rec, r.Path)
 }
 
 // lookup finds the record of the root that r means.
@@ -45,11 +45,9 @@ func (s *Store) lookup(r Ref) (*catalog, *rootRecord, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	root := ""
+	root := c.names[r.Name]
 	if r.CID.Defined() {
 		root = rootKey(r.CID)
-	} else if root = c.names[r.Name]; root == "" {
-		return nil, nil, fmt.Errorf("model %q: %w", r.Name, ErrNotFound)
 	}
 	rec := c.roots[root]
 	if rec == nil {
@@ -200,7 +198,7 @@ func notExistIsNotFound(err error) error {
 }
 
 // below narrows a to the folder or file at p within it.
-func (s *Store) below(a Artifact, rec *rootRecord, p string) (Artifact, error) {
+func (s *Store) below(ctx context.Context, a Artifact, rec *rootRecord, p string) (Artifact, error) {
 	if p == "" {
 		return a, nil
 	}
@@ -212,7 +210,7 @@ func (s *Store) below(a Artifact, rec *rootRecord, p string) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, err
 	}
-	trail, err := resolvePath(nodes, r.CID, p)
+	trail, err := resolve(ctx, nodes, r.CID, p, nil, nil)
 	if err != nil {
 		return Artifact{}, err
 	}

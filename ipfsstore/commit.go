@@ -55,7 +55,7 @@ func (s *Store) commit(ctx context.Context, set *commitSet) (Artifact, error) {
 	}
 	s.sweep(c)
 	links := newLinker(s, c, set)
-	if err := links.place(); err != nil {
+	if err := links.place(ctx); err != nil {
 		return Artifact{}, fmt.Errorf("store model %s: %w", set.root, err)
 	}
 	set.discard() // now: removing a staged link changes its file's times
@@ -152,7 +152,7 @@ func newLinker(s *Store, c *catalog, set *commitSet) *linker {
 	return l
 }
 
-func (l *linker) place() error {
+func (l *linker) place(ctx context.Context) error {
 	for _, fileCID := range l.set.files {
 		if _, done := l.stats[fileCID]; !done {
 			if err := l.placeBlob(fileCID); err != nil {
@@ -166,7 +166,7 @@ func (l *linker) place() error {
 		}
 	}
 	for name, fileCID := range l.set.files {
-		if err := l.link(name, fileCID); err != nil {
+		if err := l.link(ctx, name, fileCID); err != nil {
 			return err
 		}
 	}
@@ -213,7 +213,7 @@ func (l *linker) recorded(fileCID string, now fileStat) (fileRecord, bool) {
 }
 
 // link makes the name in the model's folder a hard link to the blob.
-func (l *linker) link(name, fileCID string) error {
+func (l *linker) link(ctx context.Context, name, fileCID string) error {
 	blob, view := l.store.path("blobs", fileCID), l.store.viewPath(l.root, name)
 	b, err := lstat(blob)
 	if err != nil {
@@ -233,7 +233,7 @@ func (l *linker) link(name, fileCID string) error {
 	if _, err := linkOrClone(blob, view); err == nil {
 		return nil
 	}
-	return copyFile(context.Background(), blob, view) // the last resort: a file system without links
+	return copyFile(ctx, blob, view) // the last resort: a file system without links
 }
 
 func (l *linker) syncDirs() error {

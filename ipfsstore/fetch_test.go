@@ -20,7 +20,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/memory"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/storetest"
 )
 
@@ -39,7 +38,7 @@ func TestMain(m *testing.M) {
 // child fetches a root from a gateway into a store, as its own process.
 func child(args string) {
 	f := strings.Split(args, "|")
-	src, err := newSource(f[1])
+	src, err := storetest.HTTP("gateway", f[1])
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
@@ -157,10 +156,9 @@ func TestFetch_limits(t *testing.T) {
 
 // flipped is a gateway that flips one bit in one of its blocks, the one at the
 // end of a large file.
-func flipped(t *testing.T, from *ipfsstore.Store, bad string) *httptest.Server {
-	t.Helper()
+func flipped(from *ipfsstore.Store, bad string) http.Handler {
 	h := from.Gateway()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.URL.Path, bad) {
 			h.ServeHTTP(w, r)
 			return
@@ -170,9 +168,7 @@ func flipped(t *testing.T, from *ipfsstore.Store, bad string) *httptest.Server {
 		body := rec.Body.Bytes()
 		body[len(body)/3] ^= 0x10
 		_, _ = w.Write(body)
-	}))
-	t.Cleanup(srv.Close)
-	return srv
+	})
 }
 
 func leafOf(data []byte, i int) string {
@@ -182,7 +178,7 @@ func leafOf(data []byte, i int) string {
 func TestFetch_lyingGateway(t *testing.T) {
 	from, root := origin(t)
 	bad := leafOf(modelFiles()["onnx/model.onnx"], 3)
-	liar := httpSource(t, "liar", flipped(t, from, bad).URL)
+	liar := storetest.Gateway(t, "liar", flipped(from, bad))
 
 	alone := openStore(t, liar)
 	_, err := alone.Fetch(t.Context(), root, ipfsstore.FetchOptions{})
@@ -215,20 +211,16 @@ func noFileUnderCID(t *testing.T, s *ipfsstore.Store) {
 }
 
 // mem is a source with all blocks of a root, by way of a CAR.
-func mem(t testing.TB, name string, from *ipfsstore.Store, root string) *memory.Source {
+func mem(t testing.TB, name string, from *ipfsstore.Store, root string) ipfsstore.Source {
 	t.Helper()
-	src := memory.New(name)
-	for c, b := range carBlocks(t, from, root) {
-		src.Put(c, b)
-	}
-	return src
+	return storetest.Memory(name, carBlocks(t, from, root))
 }
 
 func TestFetch_badSources(t *testing.T) {
 	from, root := origin(t)
 	gate := make(chan struct{}) // never opened
 	s := openStore(t, storetest.Lying(mem(t, "liar", from, root)), storetest.Dead("dead"),
-		storetest.Slow(mem(t, "slow", from, root), gate), mem(t, "honest", from, root), memory.New("empty"))
+		storetest.Slow(mem(t, "slow", from, root), gate), mem(t, "honest", from, root), storetest.Memory("empty", nil))
 	f, err := s.Fetch(t.Context(), root, ipfsstore.FetchOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +234,7 @@ func TestFetch_badSources(t *testing.T) {
 			t.Errorf("%s delivered %d bytes", st.Name, st.Bytes)
 		}
 	}
-	onlyBad := openStore(t, storetest.Dead("dead"), memory.New("empty"))
+	onlyBad := openStore(t, storetest.Dead("dead"), storetest.Memory("empty", nil))
 	if _, err := onlyBad.Fetch(t.Context(), root, ipfsstore.FetchOptions{}); !errors.Is(err, ipfsstore.ErrNotFound) || !strings.Contains(err.Error(), "is dead") {
 		t.Errorf("%v, want ErrNotFound that tells of the dead source", err)
 	}
@@ -252,7 +244,7 @@ func TestFetch_slowSourceObeysContext(t *testing.T) {
 	from, root := origin(t)
 	asked := make(chan struct{})
 	s := openStore(t, storetest.Slow(announce{mem(t, "slow", from, root), asked, new(sync.Once)}, make(chan struct{})),
-		announce{memory.New("empty"), asked, new(sync.Once)})
+		announce{storetest.Memory("empty", nil), asked, new(sync.Once)})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
 	if _, err := s.Fetch(ctx, root, ipfsstore.FetchOptions{}); !errors.Is(err, context.Canceled) {
@@ -294,7 +286,7 @@ func TestFetch_tiersInOrder(t *testing.T) {
 	if err != nil || f.Level != "L3" || f.Sources[1].Bytes > 0 {
 		t.Errorf("level %q, far asked %d times, %v", f.Level, far.asked.Load(), err)
 	}
-	s = openStore(t, tiered{memory.New("near"), "L3", new(atomic.Int64)}, far)
+	s = openStore(t, tiered{storetest.Memory("near", nil), "L3", new(atomic.Int64)}, far)
 	if f, err = s.Fetch(t.Context(), root, ipfsstore.FetchOptions{}); err != nil || f.Level != "L4" {
 		t.Errorf("level %q, %v", f.Level, err)
 	}

@@ -50,7 +50,7 @@ func negotiate(r *http.Request) (responseParams, error) {
 
 // acceptedFormat returns the first format of an Accept header that is served.
 func acceptedFormat(accept []string) (string, map[string]string) {
-	for _, item := range strings.Split(strings.Join(accept, ","), ",") {
+	for item := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		t, params, err := mime.ParseMediaType(strings.TrimSpace(item))
 		switch {
 		case err != nil:

@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/trustless"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/storetest"
 )
 
 // stream is the deterministic content of the golden folder: block i is
@@ -114,22 +113,7 @@ func mustAdd(t testing.TB, s *ipfsstore.Store, p string, o ipfsstore.AddOptions)
 // gateway serves a store over loopback, as a source for another.
 func gateway(t testing.TB, name string, s *ipfsstore.Store) ipfsstore.Source {
 	t.Helper()
-	srv := httptest.NewServer(s.Gateway())
-	t.Cleanup(srv.Close)
-	return httpSource(t, name, srv.URL)
-}
-
-func httpSource(t testing.TB, name, url string) ipfsstore.Source {
-	t.Helper()
-	src, err := trustless.New(name, url, trustless.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
-
-func newSource(url string) (ipfsstore.Source, error) {
-	return trustless.New("gateway", url, trustless.Options{})
+	return storetest.Gateway(t, name, s.Gateway())
 }
 
 // sameTree checks that the files of a are want, byte for byte, and real files.

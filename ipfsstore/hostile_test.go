@@ -12,18 +12,18 @@ import (
 	mh "github.com/multiformats/go-multihash"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/memory"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/storetest"
 )
 
 // A forge makes blocks with the right hashes and the wrong content.
 type forge struct {
-	t   *testing.T
-	src *memory.Source
+	t      *testing.T
+	blocks map[cid.Cid][]byte
 }
 
 func (f forge) raw(data []byte) *ipld.Link {
 	n := merkledag.NewRawNode(data)
-	f.src.Put(n.Cid(), data)
+	f.blocks[n.Cid()] = data
 	return &ipld.Link{Cid: n.Cid(), Size: uint64(len(data))}
 }
 
@@ -35,7 +35,7 @@ func (f forge) node(data []byte, links ...*ipld.Link) *ipld.Link {
 	if err := n.SetLinks(links); err != nil {
 		f.t.Fatal(err)
 	}
-	f.src.Put(n.Cid(), n.RawData())
+	f.blocks[n.Cid()] = n.RawData()
 	return &ipld.Link{Cid: n.Cid(), Size: uint64(len(n.RawData()))}
 }
 
@@ -139,8 +139,7 @@ func (f forge) fan() *ipld.Link {
 }
 
 func TestFetch_hostileDAGs(t *testing.T) {
-	src := memory.New("hostile")
-	f := forge{t, src}
+	f := forge{t, make(map[cid.Cid][]byte)}
 	x := f.raw([]byte("x"))
 	big := make([]byte, 2<<20+1)
 	for name, c := range map[string]struct {
@@ -189,7 +188,7 @@ func TestFetch_hostileDAGs(t *testing.T) {
 		"shard of a leaf":  {f.shard(256, 0x22, named("0A", x)), ipfsstore.ErrInvalidDAG},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openStore(t, src)
+			s := openStore(t, storetest.Memory("forged", f.blocks))
 			_, err := s.Fetch(t.Context(), c.root.Cid.String(), ipfsstore.FetchOptions{})
 			if !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
@@ -201,8 +200,7 @@ func TestFetch_hostileDAGs(t *testing.T) {
 
 // TestFetch_oddButFair fetches what is unusual and not wrong.
 func TestFetch_oddButFair(t *testing.T) {
-	src := memory.New("odd")
-	f := forge{t, src}
+	f := forge{t, make(map[cid.Cid][]byte)}
 	x := f.raw([]byte("x"))
 	for name, c := range map[string]struct {
 		root *ipld.Link
@@ -213,7 +211,7 @@ func TestFetch_oddButFair(t *testing.T) {
 		"own and below":   {f.dir(named("a", f.node(append([]byte("\x08\x02\x12\x02hi\x18\x03"), 0x20, 1), x))), map[string][]byte{"a": []byte("hix")}},
 		"empty folder":    {f.dir(), map[string][]byte{}},
 	} {
-		s := openStore(t, src)
+		s := openStore(t, storetest.Memory("forged", f.blocks))
 		got, err := s.Fetch(t.Context(), c.root.Cid.String(), ipfsstore.FetchOptions{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -122,7 +122,7 @@ func (c *carSource) Parallel() int { return hashers() }
 
 // Fetch implements [Source].
 func (c *carSource) Fetch(ctx context.Context, want []cid.Cid, sink func(cid.Cid, []byte) error) error {
-	buf := leafBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	buf := leafBuffers.Get().(*[]byte) // the pool holds nothing else
 	defer leafBuffers.Put(buf)
 	var missing error
 	for _, id := range want {

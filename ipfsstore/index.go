@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 
 	"github.com/ipfs/go-cid"
@@ -59,9 +60,7 @@ func (s *Store) blocks(ctx context.Context) (*blockIndex, error) {
 			}
 		}
 		x.roots[rec] = r
-		for hash, p := range r.where {
-			x.where[hash] = p
-		}
+		maps.Copy(x.where, r.where)
 	}
 	s.index.Store(x)
 	return x, ctx.Err()

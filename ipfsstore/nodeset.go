@@ -66,12 +66,6 @@ func (s *nodeSet) node(c cid.Cid) (*node, error) {
 	return decodeNode(c, b)
 }
 
-func (s *nodeSet) len() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.order)
-}
-
 // encode returns the set as a CAR.
 func (s *nodeSet) encode(root cid.Cid) ([]byte, error) {
 	s.mu.RLock()
@@ -102,7 +96,7 @@ func loadNodes(path string) (*nodeSet, error) {
 	defer f.Close()
 	r, err := newCARReader(bufio.NewReaderSize(f, 1<<16))
 	if err != nil {
-		return set, nil //nolint:nilerr // a damaged file is fetched or added again
+		return set, nil // a damaged file is fetched or added again
 	}
 	for {
 		c, block, err := r.next(nil)

@@ -26,7 +26,7 @@ import (
 	mh "github.com/multiformats/go-multihash"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/memory"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/storetest"
 )
 
 // A boxoImporter is boxo's own importer: the second implementation.
@@ -209,9 +209,7 @@ func TestFetch_otherProfiles(t *testing.T) {
 			b.profile.FileDAGWidth = 4 // more levels, as a larger file would have
 		}
 		root := b.add(t, dir).Cid().String()
-		src := memory.New("boxo")
-		b.copyTo(t, src)
-		first := openStore(t, src)
+		first := openStore(t, storetest.Memory("boxo", b.all(t)))
 		f, err := first.Fetch(t.Context(), root, ipfsstore.FetchOptions{})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -231,8 +229,10 @@ func TestFetch_otherProfiles(t *testing.T) {
 	}
 }
 
-func (b *boxoImporter) copyTo(t testing.TB, src *memory.Source) {
+// all returns every block, under every CID it may go by.
+func (b *boxoImporter) all(t testing.TB) map[cid.Cid][]byte {
 	t.Helper()
+	out := make(map[cid.Cid][]byte)
 	keys, err := b.blocks.AllKeysChan(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +243,8 @@ func (b *boxoImporter) copyTo(t testing.TB, src *memory.Source) {
 			t.Fatal(err)
 		}
 		for _, c := range []cid.Cid{cid.NewCidV1(cid.Raw, k.Hash()), cid.NewCidV1(cid.DagProtobuf, k.Hash()), cid.NewCidV0(k.Hash())} {
-			src.Put(c, block.RawData())
+			out[c] = block.RawData()
 		}
 	}
+	return out
 }

@@ -231,24 +231,20 @@ func (t *tree) free(name string) error {
 // resolveLinks gives every symbolic link the files it leads to, under its own
 // name: programs that refuse to follow links find real files.
 func (t *tree) resolveLinks() error {
-	real := make([]string, 0, len(t.files))
-	for name := range t.files {
-		real = append(real, name)
-	}
-	slices.Sort(real)
+	names := sortedKeys(t.files)
 	for _, name := range sortedKeys(t.links) {
 		target, err := t.target(name)
 		if err != nil {
 			return err
 		}
-		if err := t.alias(name, target, real); err != nil {
+		if err := t.alias(name, target, names); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *tree) alias(name, target string, real []string) error {
+func (t *tree) alias(name, target string, names []string) error {
 	if b, ok := t.files[target]; ok {
 		t.files[name] = b
 		return nil
@@ -260,8 +256,8 @@ func (t *tree) alias(name, target string, real []string) error {
 	if target == "" {
 		prefix = ""
 	}
-	start, _ := slices.BinarySearch(real, prefix)
-	for _, f := range real[start:] {
+	start, _ := slices.BinarySearch(names, prefix)
+	for _, f := range names[start:] {
 		rest, ok := strings.CutPrefix(f, prefix)
 		if !ok {
 			break
@@ -306,14 +302,10 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// resolvePath follows p from root through nodes and returns the CIDs passed, the
-// root first. Symbolic links are not followed.
-func resolvePath(nodes *nodeSet, root cid.Cid, p string) ([]cid.Cid, error) {
-	return resolve(context.Background(), nodes, root, p, nil, nil)
-}
-
-// resolve is resolvePath with nodes from fetch; visit, if given, sees every
-// node on the way, the shards of large folders included.
+// resolve follows p from root through nodes, and through those that fetch brings
+// if it is given, and returns the CIDs passed, the root first. Symbolic links
+// are not followed. visit, if given, sees every node on the way, the shards of
+// large folders included.
 func resolve(ctx context.Context, nodes *nodeSet, root cid.Cid, p string, fetch nodeFetch, visit func(cid.Cid)) ([]cid.Cid, error) {
 	trail := []cid.Cid{root}
 	for name := range strings.SplitSeq(p, "/") {

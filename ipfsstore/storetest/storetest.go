@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -114,8 +113,9 @@ func (c *collect) fetch(ctx context.Context, src ipfsstore.Source, want []cid.Ci
 
 func (s suite) name(t *testing.T) {
 	src, _ := s.make(t)
-	if src.Name() == "" || src.Name() != src.Name() {
-		t.Errorf("Name() = %q, want the same each time and not empty", src.Name())
+	first := src.Name()
+	if again := src.Name(); first == "" || again != first {
+		t.Errorf("Name() is %q, then %q; want the same each time and not empty", first, again)
 	}
 }
 
@@ -192,49 +192,4 @@ func (s suite) concurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-// Lying returns a source that has what src has, with one bit flipped in every
-// block that is not empty.
-func Lying(src ipfsstore.Source) ipfsstore.Source { return lying{src} }
-
-type lying struct{ ipfsstore.Source }
-
-func (l lying) Fetch(ctx context.Context, want []cid.Cid, sink func(cid.Cid, []byte) error) error {
-	return l.Source.Fetch(ctx, want, func(c cid.Cid, block []byte) error {
-		bad := slices.Clone(block)
-		if len(bad) > 0 {
-			bad[len(bad)/2] ^= 1
-		}
-		return sink(c, bad)
-	})
-}
-
-// Slow returns a source that waits for gate (a value, or that it is closed)
-// before each call.
-func Slow(src ipfsstore.Source, gate <-chan struct{}) ipfsstore.Source { return slow{src, gate} }
-
-type slow struct {
-	ipfsstore.Source
-	gate <-chan struct{}
-}
-
-func (s slow) Fetch(ctx context.Context, want []cid.Cid, sink func(cid.Cid, []byte) error) error {
-	select {
-	case <-s.gate:
-		return s.Source.Fetch(ctx, want, sink)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Dead returns a source that fails every call.
-func Dead(name string) ipfsstore.Source { return dead(name) }
-
-type dead string
-
-func (d dead) Name() string { return string(d) }
-
-func (d dead) Fetch(context.Context, []cid.Cid, func(cid.Cid, []byte) error) error {
-	return fmt.Errorf("source %q is dead", string(d))
 }

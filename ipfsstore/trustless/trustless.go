@@ -161,7 +161,7 @@ func (s *Source) fetchOne(ctx context.Context, c cid.Cid, sink func(cid.Cid, []b
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	buf := buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	buf := buffers.Get().(*[]byte) // the pool holds nothing else
 	defer buffers.Put(buf)
 	n, err := s.get(ctx, c, *buf)
 	if err != nil {

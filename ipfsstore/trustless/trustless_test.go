@@ -139,7 +139,7 @@ func chunked(block []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for _, b := range block {
 			_, _ = w.Write([]byte{b})
-			w.(http.Flusher).Flush() //nolint:errcheck,forcetypeassert // the server's writer is one
+			w.(http.Flusher).Flush() // the server's writer is one
 		}
 	}
 }
