@@ -1,0 +1,47 @@
+package benchdb
+
+// SchemaVersion is that of the database: the number of the latest migration.
+// A worker and the program that starts it must agree on it.
+const SchemaVersion = 1
+
+// What a worker can be asked for.
+const (
+	opIngest = "ingest"
+	opQuery  = "query"
+)
+
+// A request is what a worker reads on its standard input.
+type request struct {
+	Schema    int    `json:"schema"`
+	Op        string `json:"op"`
+	Dir       string `json:"dir"`
+	Query     Query  `json:"query"`
+	TimeoutMS int64  `json:"timeout_ms"`
+}
+
+// A response is what a worker writes to descriptor 3: its standard output is
+// not its own, for SQL can have DuckDB print there.
+type response struct {
+	Schema int      `json:"schema"`
+	Table  Table    `json:"table"`
+	Error  *failure `json:"error"`
+}
+
+// A failure is an error on its way from the worker.
+type failure struct {
+	Kind        string   `json:"kind"` // one of the kinds below
+	Message     string   `json:"message"`
+	Hint        string   `json:"hint"`
+	ValidValues []string `json:"valid_values"`
+}
+
+// The kinds of failure.
+const (
+	failQuery   = "query" // a QueryError
+	failTimeout = "timeout"
+	failMemory  = "memory"
+	failCursor  = "cursor"
+	failLocked  = "locked"
+	failSchema  = "schema"
+	failOther   = "other"
+)
