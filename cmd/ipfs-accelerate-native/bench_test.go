@@ -23,6 +23,7 @@ const (
 // the output made before.
 func BenchmarkDirect(b *testing.B) {
 	m := enginetest.WriteModel(b, enginetest.Conv(side, 2))
+	b.Setenv("ORT_DISABLE_TELEMETRY", "1")
 	ort.SetSharedLibraryPath(enginetest.Runtime(b))
 	if !ort.IsInitialized() {
 		must(b, ort.InitializeEnvironment(ort.WithLogLevelError()))

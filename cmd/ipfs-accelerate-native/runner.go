@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/sandbox"
@@ -15,6 +17,10 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/wire"
 )
 
+// maxRuns bounds the runs at once, each of which is a thread. More than
+// processors are of little use.
+const maxRuns = 16
+
 // runRunner serves one model to the parent, with ONNX Runtime.
 func runRunner(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("runner", flag.ContinueOnError)
@@ -22,12 +28,13 @@ func runRunner(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if err := silenceStdout(); err != nil {
+	if err := errors.Join(silenceStdout(), limitStacks()); err != nil {
 		return err
 	}
 	var c confinement
 	return runner.Serve(ctx, load(*library), wire.ServeOptions{
 		MaxSessions: 1,
+		MaxRuns:     maxRuns,
 		BeforeOpen:  c.apply,
 		Annotate:    func(info *engine.SessionInfo) { info.Sandbox = string(c.level) },
 	})
@@ -46,7 +53,7 @@ func load(library string) engine.ExecutionProvider {
 // A broken provider has no devices, for a reason.
 type broken struct{ err error }
 
-func (b broken) Name() string                                          { return "onnx" }
+func (b broken) Name() string                                       { return "onnx" }
 func (b broken) Devices(context.Context) ([]hardware.Device, error) { return nil, b.err }
 func (b broken) NewSession(context.Context, *engine.Model, string, engine.Plan) (engine.Session, error) {
 	return nil, b.err
@@ -66,12 +73,13 @@ func (c *confinement) apply(open wire.OpenRequest) error {
 	if !filepath.IsAbs(open.Model.Dir) {
 		return engine.Errorf(engine.ErrInvalidArgument, "the model's folder is not an absolute path")
 	}
-	if open.Plan.Memory > 0 {
-		debug.SetMemoryLimit(open.Plan.Memory) // the collector's part of it
-	}
 	policy := sandbox.Policy{
-		ReadDirs: []string{open.Model.Dir}, MemoryBytes: open.Plan.Memory,
+		ReadDirs:  []string{open.Model.Dir},
 		NoNetwork: true, NoExec: true, NoWrite: true,
+	}
+	if open.Plan.Memory > 0 {
+		debug.SetMemoryLimit(open.Plan.Memory) // has the collector keep to it
+		policy.MemoryBytes = open.Plan.Memory + stacks(open.Plan.Threads)
 	}
 	if _, err := os.Stat(topology); err == nil {
 		policy.ReadDirs = append(policy.ReadDirs, topology)
@@ -85,4 +93,14 @@ func (c *confinement) apply(open wire.OpenRequest) error {
 	}
 	c.level = level
 	return nil
+}
+
+// stacks is what the stacks of the threads to come take, which is not the
+// model's doing: ONNX Runtime hangs or aborts when it can't make its own.
+func stacks(threads int) int64 {
+	const ofGo = 16 // the collector's, and those that stand in for a thread within C
+	if threads <= 0 {
+		threads = runtime.NumCPU()
+	}
+	return int64(threads+maxRuns+ofGo) * stackBytes
 }

@@ -51,7 +51,13 @@ func Load(path string) (*Provider, error) {
 	return &Provider{path}, nil
 }
 
+// load loads the library without its telemetry, which would write a database
+// to the home folder and send what runs here to its makers. The environment
+// variable alone keeps all of it from starting.
 func load(path string) error {
+	if err := os.Setenv("ORT_DISABLE_TELEMETRY", "1"); err != nil {
+		return err
+	}
 	ort.SetSharedLibraryPath(path)
 	if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
 		return err
@@ -60,7 +66,27 @@ func load(path string) error {
 	if err != nil {
 		return err
 	}
-	return check(C.shim_init(base))
+	if err := check(C.shim_init(base)); err != nil {
+		return err
+	}
+	return registerArena()
+}
+
+// registerArena makes the arena that sessions allocate from. It grows by what
+// is asked for: one that doubles takes far more than a model needs, and after
+// a request that was too large nothing fits a memory limit any more.
+func registerArena() error {
+	const sameAsRequested, usual = 1, -1
+	config, err := ort.NewArenaCfg(0, sameAsRequested, usual, usual)
+	if err != nil {
+		return err
+	}
+	defer config.Destroy()
+	memory, err := ort.GetMemoryInfo()
+	if err != nil {
+		return err
+	}
+	return ort.CreateAndRegisterAllocator(memory, config)
 }
 
 // Name returns "onnx".
@@ -112,6 +138,7 @@ func sessionOptions(plan engine.Plan) (*ort.SessionOptions, error) {
 		o.SetInterOpNumThreads(1),
 		o.SetCpuMemArena(true),
 		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		o.AddSessionConfigEntry("session.use_env_allocators", "1"),
 	)
 	if err != nil {
 		return nil, errors.Join(err, o.Destroy())

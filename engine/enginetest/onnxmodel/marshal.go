@@ -121,6 +121,7 @@ func (a Attribute) marshal() message {
 		for _, s := range v {
 			b.bytes(9, []byte(s))
 		}
+	case nil: // which a broken model may have
 	default:
 		panic(fmt.Sprintf("onnxmodel: attribute %s has type %T", a.Name, a.Value))
 	}
