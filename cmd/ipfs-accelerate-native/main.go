@@ -2,6 +2,7 @@
 // needs C, each as a process of its own. It is not for people to run.
 //
 //	ipfs-accelerate-native runner --library PATH    a model, over descriptor 3
+//	ipfs-accelerate-native worker                   one request for the database
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 // commands are what this program can be, by its first argument.
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"runner": runRunner,
+	"worker": runWorker,
 }
 
 func main() {

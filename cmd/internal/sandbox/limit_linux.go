@@ -7,15 +7,22 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // limit forbids core dumps, which would write a model's input to disk, and
-// memory beyond p's.
+// memory and time beyond p's.
 func limit(p Policy) error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return err
+	}
+	if p.CPU > 0 {
+		most := uint64((p.CPU + time.Second - 1) / time.Second)
+		if err := unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: most, Max: most}); err != nil {
+			return err
+		}
 	}
 	if p.MemoryBytes <= 0 || raceEnabled {
 		return nil

@@ -6,6 +6,8 @@
 // rlimits. Elsewhere there is nothing yet, and [Apply] says so.
 package sandbox
 
+import "time"
+
 // A Policy says what is kept. Reading files is always confined where Landlock
 // is there: without it ReadDirs and ReadFiles do nothing, which the Level says.
 type Policy struct {
@@ -17,6 +19,10 @@ type Policy struct {
 	// allocate; 0 means no limit. Builds with the race detector have none:
 	// it needs terabytes of addresses.
 	MemoryBytes int64
+
+	// CPU is the processor time after which the process is ended; 0 means no
+	// limit.
+	CPU time.Duration
 
 	NoNetwork bool // no new sockets of any kind; connections that are open stay so
 	NoExec    bool // no other program
