@@ -188,10 +188,10 @@ func (im *importer) hash(ctx context.Context) error {
 			if errors.Is(err, io.ErrUnexpectedEOF) {
 				err = ErrChangedDuringImport
 			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", im.list.files[i], err)
+			if err != nil && !im.list.single {
+				err = fmt.Errorf("%s: %w", im.list.files[i], err)
 			}
-			return nil
+			return err
 		})
 	}
 	return g.Wait()

@@ -3,9 +3,11 @@ package ipfsstore_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
@@ -166,5 +168,97 @@ func TestAdd_changedMeanwhile(t *testing.T) {
 	}
 	if _, err := s.Add(t.Context(), dir, ipfsstore.AddOptions{Progress: progress}); !errors.Is(err, ipfsstore.ErrChangedDuringImport) {
 		t.Errorf("%v, want ErrChangedDuringImport", err)
+	}
+}
+
+// shm is a folder on another file system, if there is one.
+func shm(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "ipfsstore") //nolint:usetesting // it must be on another file system
+	if err != nil {
+		t.Skip("no second file system:", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if os.Link(filepath.Join(modelFolder(t), "config.json"), filepath.Join(dir, "probe")) == nil {
+		t.Skip("/dev/shm is the same file system")
+	}
+	return dir
+}
+
+func TestAdd_otherFileSystem(t *testing.T) {
+	dir, s := shm(t), openStore(t)
+	writeTree(t, dir, map[string][]byte{"small": []byte("x")})
+	a := mustAdd(t, s, dir, ipfsstore.AddOptions{})
+	if a.Files[0].Storage != ipfsstore.Copy {
+		t.Errorf("stored by %s, want copy", a.Files[0].Storage)
+	}
+	f, err := os.Create(filepath.Join(dir, "huge"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Truncate(1<<30+1), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Add(t.Context(), dir, ipfsstore.AddOptions{}); !errors.Is(err, ipfsstore.ErrCopyNeeded) {
+		t.Errorf("%v, want ErrCopyNeeded", err)
+	}
+	if left, err := os.ReadDir(filepath.Join(ipfsstore.Dir(s), "tmp")); err != nil || len(left) > 0 {
+		t.Errorf("left in tmp: %v, %v", left, err)
+	}
+}
+
+func TestAdd_renamesASingleFile(t *testing.T) {
+	dir := t.TempDir()
+	writeTree(t, dir, map[string][]byte{"one": []byte("x"), "two": []byte("x")})
+	from := openStore(t)
+	root := mustAdd(t, from, filepath.Join(dir, "one"), ipfsstore.AddOptions{}).Root
+	s := openStore(t, gateway(t, "first", from))
+	f, err := s.Fetch(t.Context(), root, ipfsstore.FetchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameTree(t, f.Artifact, map[string][]byte{root: []byte("x")})
+	sameTree(t, mustAdd(t, s, filepath.Join(dir, "two"), ipfsstore.AddOptions{}), map[string][]byte{"two": []byte("x")})
+	if info, err := s.Info(t.Context(), root); err != nil || info.Name != "two" {
+		t.Errorf("%+v, %v", info, err)
+	}
+}
+
+// TestAdd_sweepsLeftovers finds what a killed process may have left.
+func TestAdd_sweepsLeftovers(t *testing.T) {
+	s := openStore(t)
+	left := map[string][]byte{
+		"blobs/bafkx":     {},
+		"tmp/123/0":       []byte("half a file"),
+		"models/bafyx/a":  []byte("x"),
+		"nodes/bafyx.car": []byte("x"),
+	}
+	writeTree(t, ipfsstore.Dir(s), left)
+	mustAdd(t, s, modelFolder(t), ipfsstore.AddOptions{})
+	for name := range left {
+		if _, err := os.Stat(filepath.Join(ipfsstore.Dir(s), name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+}
+
+func TestAdd_atOnce(t *testing.T) {
+	dir, s := modelFolder(t), openStore(t)
+	other := openStoreIn(t, ipfsstore.Dir(s))
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			a, err := []*ipfsstore.Store{s, other}[i%2].Add(t.Context(), dir, ipfsstore.AddOptions{Name: fmt.Sprintf("n%d", i)})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			sameTree(t, a, modelFiles())
+		})
+	}
+	wg.Wait()
+	a, err := s.Open(t.Context(), "n7")
+	if err != nil || len(a.Names) != 8 {
+		t.Errorf("%v, %v", a.Names, err)
 	}
 }

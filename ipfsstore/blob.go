@@ -42,9 +42,6 @@ func expand(ctx context.Context, nodes *nodeSet, blobs []*blob, fetch nodeFetch)
 			leaves++
 			return true
 		})
-		if leaves > maxLeaves {
-			return fmt.Errorf("%w: more than %d leaves", ErrTooLarge, maxLeaves)
-		}
 		if err := bring(ctx, nodes, inner, fetch); err != nil {
 			return err
 		}
@@ -56,6 +53,9 @@ func expand(ctx context.Context, nodes *nodeSet, blobs []*blob, fetch nodeFetch)
 			p.b.chunks = append(p.b.chunks, own...)
 			for _, c := range below {
 				next = append(next, part{p.b, c})
+			}
+			if leaves+len(next) > maxLeaves {
+				return fmt.Errorf("%w: more than %d leaves", ErrTooLarge, maxLeaves)
 			}
 		}
 		level = next

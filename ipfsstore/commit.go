@@ -165,12 +165,33 @@ func (l *linker) place(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := l.rename(); err != nil {
+		return err
+	}
 	for name, fileCID := range l.set.files {
 		if err := l.link(ctx, name, fileCID); err != nil {
 			return err
 		}
 	}
 	return l.syncDirs()
+}
+
+// rename takes the file of a root that is a single file away from the name it
+// had before, if it gets another.
+func (l *linker) rename() error {
+	old := l.cat.roots[l.root]
+	if old == nil || !l.set.single {
+		return nil
+	}
+	for i, f := range old.Files {
+		if _, same := l.set.files[f.Name]; same {
+			continue
+		}
+		if err := removeFile(old.paths[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // placeBlob makes sure that blobs/CID is the file, and notes how it looks.

@@ -19,7 +19,7 @@ type FetchOptions struct {
 	// and `[..]` within an element, `**` for any number of them. None fetch all.
 	Files    []string
 	Sources  []string       // names of the sources to ask; none ask all
-	MaxBytes int64          // refuse to fetch more; 0 means what the disk has room for
+	MaxBytes int64          // refuse files of more bytes in all; 0 means what the disk has room for
 	Pin      bool           // see [Artifact]
 	Progress func(Progress) // called for each leaf verified; never concurrently
 }
@@ -279,24 +279,25 @@ func (j *fetchJob) choose(t *tree) (map[string]*blob, []*blob, error) {
 	return names, blobs, nil
 }
 
-// single is the name of the only file of a root that is a file.
+// single is the name of the only file of a root that is a file: the one it has
+// had, the end of the path it was asked by, or else its CID.
 func (j *fetchJob) single() string {
+	if c, err := j.store.snapshot(); err == nil && c.roots[rootKey(j.root)] != nil {
+		return c.roots[rootKey(j.root)].Name
+	}
 	if j.file != "" {
 		return j.file
 	}
 	return rootKey(j.root)
 }
 
-// expandAll finds the leaves of the blobs and refuses what there is no room for.
+// expandAll finds the leaves of the blobs.
 func (j *fetchJob) expandAll(ctx context.Context, blobs []*blob) error {
 	var total int64
 	for _, b := range blobs {
 		if total += max(b.size, 0); total > maxFileSize {
 			return fmt.Errorf("%w: %d bytes", ErrTooLarge, total)
 		}
-	}
-	if free, ok := freeBytes(j.store.dir); ok && total > free {
-		return fmt.Errorf("%w: %d bytes to fetch, room for %d", ErrTooLarge, total, free)
 	}
 	if err := expand(ctx, j.nodes, blobs, j.bring); err != nil {
 		return err

@@ -29,6 +29,25 @@ func (s *Store) List(ctx context.Context) ([]Artifact, error) {
 	return out, nil
 }
 
+// Info returns a model as its record describes it, without looking at its files.
+func (s *Store) Info(ctx context.Context, ref string) (Artifact, error) {
+	if err := ctx.Err(); err != nil {
+		return Artifact{}, err
+	}
+	r, err := ParseRef(ref)
+	if err != nil {
+		return Artifact{}, err
+	}
+	if r.Path != "" {
+		return Artifact{}, fmt.Errorf("%w %q: only a whole model has a record", ErrInvalidRef, ref)
+	}
+	c, rec, err := s.lookup(r)
+	if err != nil {
+		return Artifact{}, err
+	}
+	return s.artifact(c, rec), nil
+}
+
 // Remove removes a model. By a name of a model that has several, it removes that
 // name only. Files that other models share stay, and so do the user's own. A
 // pinned model is [ErrPinned] without force.

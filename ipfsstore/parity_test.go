@@ -173,12 +173,12 @@ func TestAdd_sameAsBoxo(t *testing.T) {
 // sharded one, entry by entry.
 func TestAdd_shardEdge(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "edge")
-	edge := (256<<10 - 4) / (1 + 2 + 38 + 2 + 150 + 2 + 3)
-	for i := range edge - 8 {
+	edge := (256<<10 - 4) / 196 // bytes of one entry
+	for i := range edge - 3 {
 		writeTree(t, dir, map[string][]byte{fmt.Sprintf("%0150d", i): []byte("x")})
 	}
 	s, kinds := openStore(t), map[bool]int{}
-	for i := edge - 8; i < edge+30; i++ {
+	for i := edge - 3; i < edge+3; i++ {
 		writeTree(t, dir, map[string][]byte{fmt.Sprintf("%0150d", i): []byte("x")})
 		n := newBoxo(uio.UnixFS_v1_2025).add(t, dir)
 		a := mustAdd(t, s, dir, ipfsstore.AddOptions{})

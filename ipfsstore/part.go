@@ -93,6 +93,7 @@ func (p *parts) fetch(ctx context.Context, blobs []*blob) error {
 		}
 	}()
 	var queue []*task
+	var bytes int64
 	for i, b := range blobs {
 		all[i] = &part{path: filepath.Join(p.dir, b.cid.String()), blob: b}
 		missing, err := p.resume(ctx, all[i])
@@ -100,6 +101,12 @@ func (p *parts) fetch(ctx context.Context, blobs []*blob) error {
 			return err
 		}
 		queue = append(queue, p.want(all[i], missing)...)
+		for _, c := range missing {
+			bytes += max(c.size, 0)
+		}
+	}
+	if free, ok := freeBytes(p.dir); ok && bytes > free {
+		return fmt.Errorf("%w: %d bytes to fetch, room for %d", ErrTooLarge, bytes, free)
 	}
 	if err := p.job.net.run(ctx, queue); err != nil {
 		return err

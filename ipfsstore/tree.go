@@ -15,7 +15,7 @@ import (
 const (
 	maxEntries   = 250_000 // files, folders and links of one root
 	maxDepth     = 64      // of folders, of shards and of a file's tree
-	maxLeaves    = 4 << 20 // of one root
+	maxLeaves    = 1 << 20 // of one root: a tebibyte in large leaves
 	maxLinkHops  = 40      // symbolic links on the way to a file
 	unknownBytes = -1
 )
