@@ -26,6 +26,7 @@ type Options struct {
 // The files of the database's folder.
 const (
 	databaseFile  = "metrics.duckdb"
+	schemaFile    = "metrics.schema"
 	lockFile      = "db.lock"
 	spoolDir      = "spool"
 	quarantineDir = "quarantine"

@@ -39,7 +39,7 @@ func (w *worker) ingest(ctx context.Context, limit time.Duration, force bool) (p
 	if err != nil {
 		return 0, err
 	}
-	if !force && w.databaseExists() && upToDate(spools) {
+	if !force && w.migrated() && upToDate(spools) {
 		return 0, nil
 	}
 	unlock, err := w.lock(ctx, true)
@@ -55,6 +55,9 @@ func (w *worker) ingest(ctx context.Context, limit time.Duration, force bool) (p
 	if err := migrate(ctx, db); err != nil {
 		return countLines(spools), err
 	}
+	if err := w.noteMigrated(); err != nil {
+		return countLines(spools), err
+	}
 	for i, s := range spools {
 		if err := w.drain(ctx, db, s); err != nil {
 			if ctx.Err() != nil {
@@ -66,9 +69,22 @@ func (w *worker) ingest(ctx context.Context, limit time.Duration, force bool) (p
 	return 0, nil
 }
 
-func (w *worker) databaseExists() bool {
-	_, err := os.Stat(filepath.Join(w.r.Dir, databaseFile))
-	return err == nil
+// migrated reports whether the database is there with this version's schema.
+// The note is written when a migration is done, and says nothing of one that
+// was cut short.
+func (w *worker) migrated() bool {
+	if _, err := os.Stat(filepath.Join(w.r.Dir, databaseFile)); err != nil {
+		return false
+	}
+	note, err := os.ReadFile(filepath.Join(w.r.Dir, schemaFile))
+	return err == nil && string(note) == strconv.Itoa(SchemaVersion)
+}
+
+func (w *worker) noteMigrated() error {
+	if w.migrated() {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(w.r.Dir, schemaFile), []byte(strconv.Itoa(SchemaVersion)), 0o600)
 }
 
 // upToDate reports whether nothing has been written since the last ingest, and
@@ -203,6 +219,9 @@ func (w *worker) drainBatch(ctx context.Context, db *sql.DB, s spoolFile) (n int
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
 	rows, bad := parse(data)
 	if err := w.insert(ctx, tx, s, rows); err != nil {
+		if err := errors.Join(ctx.Err(), tx.Rollback()); err != nil {
+			return 0, err
+		}
 		// One line spoils its batch: find it by inserting each alone.
 		return w.drainLines(ctx, db, s, position, data)
 	}
@@ -255,10 +274,12 @@ func (w *worker) drainLine(ctx context.Context, db *sql.DB, s spoolFile, positio
 	if err := w.quarantine(s, l); err != nil {
 		return err
 	}
-	if tx, err = db.BeginTx(ctx, nil); err != nil {
+	skip, err := db.BeginTx(ctx, nil)
+	if err != nil {
 		return err
 	}
-	return w.commit(ctx, tx, s, position)
+	defer skip.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	return w.commit(ctx, skip, s, position)
 }
 
 // readBatch reads whole lines of a spool from a position on.
@@ -316,7 +337,7 @@ var shapes = map[string]string{
 	"_platforms": `{"id":"UUID","timestamp":"TIMESTAMPTZ","environment":"VARCHAR","platform":"VARCHAR","present":"BOOLEAN","available":"BOOLEAN",
 		"device":"VARCHAR","reason":"VARCHAR"}`,
 	"_models": `{"cid":"VARCHAR","timestamp":"TIMESTAMPTZ","name":"VARCHAR","task":"VARCHAR","bytes":"BIGINT","license":"VARCHAR"}`,
-	"_runs": `{"run_id":"VARCHAR","at":"TIMESTAMPTZ","kind":"VARCHAR","status":"VARCHAR","started_at":"TIMESTAMPTZ","model_name":"VARCHAR",
+	"_runs": `{"run_id":"VARCHAR","updated_at":"TIMESTAMPTZ","kind":"VARCHAR","status":"VARCHAR","started_at":"TIMESTAMPTZ","model_name":"VARCHAR",
 		"model_cid":"VARCHAR","done":"BIGINT","total":"BIGINT","unit":"VARCHAR","message":"VARCHAR","answer":"JSON","error":"VARCHAR","spool":"VARCHAR"}`,
 }
 
@@ -338,7 +359,7 @@ func (w *worker) insert(ctx context.Context, tx *sql.Tx, s spoolFile, rows map[s
 	if _, err := tx.ExecContext(ctx, "update _runs set spool = ? where spool is null", s.writer); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, "update _runs set answer = null where answer is not null and at < now() - interval '"+keepAnswers+"'")
+	_, err := tx.ExecContext(ctx, "update _runs set answer = null where answer is not null and updated_at < now() - interval '"+keepAnswers+"'")
 	return err
 }
 
@@ -372,9 +393,9 @@ func (w *worker) bury(ctx context.Context, db *sql.DB, s spoolFile) error {
 		return err // it wrote once more before it died; the next ingest buries it
 	}
 	const lost = `insert into _runs by name
-		select run_id, now() as at, arg_max(kind, at) as kind, 'lost' as status, min(started_at) as started_at,
-		       arg_max(model_name, at) as model_name, arg_max(model_cid, at) as model_cid, max(done) as done, max(total) as total,
-		       arg_max(unit, at) as unit, '' as message, '' as error, spool
+		select run_id, now() as updated_at, arg_max(kind, updated_at) as kind, 'lost' as status, min(started_at) as started_at,
+		       arg_max(model_name, updated_at) as model_name, arg_max(model_cid, updated_at) as model_cid, max(done) as done, max(total) as total,
+		       arg_max(unit, updated_at) as unit, '' as message, '' as error, spool
 		from _runs where spool = ? group by run_id, spool
 		having bool_and(status in ('queued', 'running'))`
 	if _, err := db.ExecContext(ctx, lost, s.writer); err != nil {

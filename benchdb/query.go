@@ -83,14 +83,14 @@ func (w *worker) answer(ctx context.Context, conn *sql.Conn) (Table, error) {
 // allRuns joins what was announced as a run with what was over too soon for
 // that.
 const allRuns = `with announced as (
-		select run_id, arg_max(kind, at) as kind, arg_max(status, at) as status, min(started_at) as started_at, max(at) as at,
-		       arg_max(model_name, at) as model_name, arg_max(model_cid, at) as model_cid, arg_max(done, at) as done,
-		       arg_max(total, at) as total, arg_max(unit, at) as unit, arg_max(message, at) as message,
-		       arg_max(answer, at) as answer, arg_max(error, at) as error
+		select run_id, arg_max(kind, updated_at) as kind, arg_max(status, updated_at) as status, min(started_at) as started_at, max(updated_at) as updated_at,
+		       arg_max(model_name, updated_at) as model_name, arg_max(model_cid, updated_at) as model_cid, arg_max(done, updated_at) as done,
+		       arg_max(total, updated_at) as total, arg_max(unit, updated_at) as unit, arg_max(message, updated_at) as message,
+		       arg_max(answer, updated_at) as answer, arg_max(error, updated_at) as error
 		from _runs group by run_id),
 	all_runs as (
 		select run_id, kind, status, started_at, model_name as model, model_cid,
-		       case when status in ('queued', 'running') then null else round(epoch_ms(at) - epoch_ms(started_at), 3) end as total_ms,
+		       case when status in ('queued', 'running') then null else round(epoch_ms(updated_at) - epoch_ms(started_at), 3) end as total_ms,
 		       nullif(error, '') as error
 		from announced
 		union all
@@ -103,8 +103,8 @@ const allRuns = `with announced as (
 
 // runSQL finds one run. What was too short to be announced has its row of
 // costs for an answer.
-const runSQL = `with found as (
-		select run_id, kind, status, started_at, at, model_name, model_cid, done, total, unit, message, answer, error
+var runSQL = `with found as (
+		select run_id, kind, status, started_at, updated_at, model_name, model_cid, done, total, unit, message, answer, error
 		from _runs where run_id = $run_id
 		union all
 		select id::varchar, 'inference', if(error = '', 'completed', 'failed'), timestamp, timestamp, model_name, model_cid, 0, 0, '', '',
@@ -114,8 +114,15 @@ const runSQL = `with found as (
 		select id::varchar, 'fetch', if(error = '', 'completed', 'failed'), timestamp, timestamp, model_name, model_cid, 0, 0, '', '',
 		       to_json(f), error
 		from _fetches f where id = try_cast($run_id as uuid))
-	select run_id, kind, status, min(started_at) over () as started_at, at, model_name, model_cid, done, total, unit, message, answer, error
-	from found order by answer is null, at desc limit 1`
+	select run_id, kind, status, ` + startedAt + ` as started_at, ` + updatedAt + ` as updated_at, model_name, model_cid, done, total, unit, message, answer, error
+	from found order by answer is null, updated_at desc limit 1`
+
+var startedAt, updatedAt = rfc3339("min(started_at) over ()"), rfc3339("updated_at")
+
+// rfc3339 is the SQL that writes a time as JSON readers expect it, in UTC.
+func rfc3339(expr string) string {
+	return "strftime(" + expr + " at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+}
 
 // runs lists the runs, newest first.
 func runs(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
@@ -125,15 +132,15 @@ func runs(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 		return Table{}, err
 	}
 	if q.Cursor != "" {
-		at, id, err := readCursor(q.Cursor)
+		since, id, err := readCursor(q.Cursor)
 		if err != nil {
 			return Table{}, err
 		}
 		where += " and (started_at, run_id) < ($at::timestamptz, $id)"
-		args = append(args, sql.Named("at", at), sql.Named("id", id))
+		args = append(args, sql.Named("at", since), sql.Named("id", id))
 	}
 	const order = " order by started_at desc, run_id desc"
-	t, err := table(ctx, conn, q.Limit, allRuns+"select * exclude (model_cid) from all_runs"+where+order, args...)
+	t, err := table(ctx, conn, q.Limit, allRuns+"select * exclude (model_cid) replace ("+rfc3339("started_at")+" as started_at) from all_runs"+where+order, args...)
 	t.Total = total
 	if err == nil && t.Truncated {
 		t.NextCursor, err = cursorOf(t.Rows[len(t.Rows)-1])

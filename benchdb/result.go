@@ -117,7 +117,7 @@ type Run struct {
 	Kind      string          `json:"kind"` // benchmark, inference or fetch
 	Status    Status          `json:"status"`
 	StartedAt time.Time       `json:"started_at"`
-	At        time.Time       `json:"at"`
+	At        time.Time       `json:"updated_at"`
 	ModelName string          `json:"model_name"`
 	ModelCID  string          `json:"model_cid"`
 	Done      int64           `json:"done"`

@@ -33,9 +33,9 @@ create table _models (
 
 -- What became of a run, newest row last. spool is the writer that owns it.
 create table _runs (
-    run_id varchar, at timestamptz, kind varchar, status varchar, started_at timestamptz, model_name varchar,
+    run_id varchar, updated_at timestamptz, kind varchar, status varchar, started_at timestamptz, model_name varchar,
     model_cid varchar, done bigint, total bigint, unit varchar, message varchar, answer json, error varchar, spool varchar,
-    primary key (run_id, at, status)
+    primary key (run_id, updated_at, status)
 );
 
 create view benchmark_results as
@@ -67,7 +67,7 @@ create view models as
     from _models group by cid;
 
 create view events as
-    select run_id, at as timestamp, kind, status, started_at, model_name, model_cid, done, total, unit, message,
+    select run_id, updated_at as timestamp, kind, status, started_at, model_name, model_cid, done, total, unit, message,
            nullif(error, '') as error
     from _runs;
 
