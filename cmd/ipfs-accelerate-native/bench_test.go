@@ -48,7 +48,7 @@ func BenchmarkRunner(b *testing.B) {
 	p := newProvider(b, runner.Options{})
 	s, err := p.NewSession(b.Context(), enginetest.WriteModel(b, enginetest.Conv(side, 2)), enginetest.ModelFile, engine.Plan{Threads: 1})
 	must(b, err)
-	defer s.Close() //nolint:errcheck // not what is measured
+	defer s.Close() // not what is measured
 	in := engine.Tensors{"input": engine.NewTensor([]int64{1, 3, side, side}, make([]float32, pixels))}
 	for b.Loop() {
 		_, err := s.Run(b.Context(), in)

@@ -37,7 +37,7 @@ func open(t testing.TB, p *runner.Provider, m om.Model, plan engine.Plan) engine
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() }) //nolint:errcheck // not what is tested
+	t.Cleanup(func() { s.Close() }) // not what is tested
 	return s
 }
 
@@ -137,7 +137,7 @@ func TestRunner_memoryLimit(t *testing.T) {
 	s, err := p.NewSession(t.Context(), enginetest.WriteModel(t, large), enginetest.ModelFile, engine.Plan{})
 	if err == nil { // it was not folded at load
 		_, err = s.Run(t.Context(), x)
-		s.Close() //nolint:errcheck // not what is tested
+		s.Close() // not what is tested
 	}
 	wantCode(t, err, engine.ErrOutOfMemory)
 
@@ -268,7 +268,7 @@ func tryMutated(t *testing.T, p *runner.Provider, data []byte) {
 	defer cancel()
 	s, err := p.NewSession(ctx, enginetest.WriteModelFile(t, data), enginetest.ModelFile, engine.Plan{Threads: 1})
 	if err == nil {
-		defer s.Close() //nolint:errcheck // not what is tested
+		defer s.Close() // not what is tested
 		_, err = s.Run(ctx, engine.Tensors{"input": engine.NewTensor([]int64{1, 3, 16, 16}, make([]float32, 768))})
 	}
 	var e *engine.Error
@@ -283,7 +283,7 @@ func withLibrary(t *testing.T, path string) *runner.Provider {
 		Command: []string{program, "runner"}, RuntimeHint: "install it",
 		Library: func() (string, error) { return path, nil },
 	})
-	t.Cleanup(func() { p.Close() }) //nolint:errcheck // not what is tested
+	t.Cleanup(func() { p.Close() }) // not what is tested
 	return p
 }
 

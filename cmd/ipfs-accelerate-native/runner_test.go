@@ -35,7 +35,7 @@ func build(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // only untidy
+	defer os.RemoveAll(dir) // only untidy
 	program = filepath.Join(dir, "ipfs-accelerate-native")
 	cmd := exec.Command("go", "build", "-o", program, ".")
 	cmd.Stderr = os.Stderr

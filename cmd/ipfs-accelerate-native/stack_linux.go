@@ -1,15 +1,17 @@
 package main
 
-// #define _GNU_SOURCE
-// #include <pthread.h>
-//
-// static int set_stack(size_t bytes) {
-//   pthread_attr_t attr;
-//   int err = pthread_attr_init(&attr);
-//   if (err == 0) err = pthread_attr_setstacksize(&attr, bytes);
-//   if (err == 0) err = pthread_setattr_default_np(&attr);
-//   return err;
-// }
+/*
+#define _GNU_SOURCE
+#include <pthread.h>
+
+static int set_stack(size_t bytes) {
+  pthread_attr_t attr;
+  int err = pthread_attr_init(&attr);
+  if (err == 0) err = pthread_attr_setstacksize(&attr, bytes);
+  if (err == 0) err = pthread_setattr_default_np(&attr);
+  return err;
+}
+*/
 import "C"
 
 import (

@@ -13,6 +13,6 @@ func silenceStdout() error {
 	if err != nil {
 		return err
 	}
-	defer null.Close() //nolint:errcheck // descriptor 1 is its copy
+	defer null.Close() // descriptor 1 is its copy
 	return os.NewSyscallError("dup3", unix.Dup3(int(null.Fd()), 1, 0))
 }

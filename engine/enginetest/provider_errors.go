@@ -116,7 +116,7 @@ func (s suite) wantInvalid(t *testing.T, m *engine.Model, file string) {
 	session, err := s.p.NewSession(t.Context(), m, file, s.plan)
 	wantCode(t, err, engine.ErrModelInvalid)
 	if err == nil {
-		session.Close() //nolint:errcheck // it should not exist
+		session.Close() // it should not exist
 		return
 	}
 	if bytes.Contains([]byte(err.Error()), []byte(m.Dir)) {
@@ -135,7 +135,7 @@ func (s suite) externalData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer session.Close() //nolint:errcheck // not what is tested
+		defer session.Close() // not what is tested
 		in := engine.NewTensor([]int64{2}, []float32{10, 20})
 		wantSame(t, run(t, session, engine.Tensors{"x": in})["y"], engine.NewTensor([]int64{2}, []float32{11, 22}))
 	})

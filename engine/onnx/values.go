@@ -64,8 +64,8 @@ func alignedBuffer(n int) []byte {
 // addOutput makes memory for an output ready if all of its shape is known.
 // Otherwise ONNX Runtime makes its own.
 func (v *values) addOutput(info engine.ValueInfo, ready bool) error {
-	n, err := engine.Elements(info.Shape) // fails where a dimension is open
-	if !ready || err != nil || n == 0 || n > maxReady || info.DType == engine.String {
+	n := fixedElements(info)
+	if !ready || n == 0 {
 		v.out, v.ready = append(v.out, nil), append(v.ready, nil)
 		return nil
 	}
@@ -77,6 +77,16 @@ func (v *values) addOutput(info engine.ValueInfo, ready bool) error {
 
 // maxReady bounds the elements that are believed a model on its word.
 const maxReady = 1 << 24
+
+// fixedElements returns how many elements an output has, 0 if that is open or
+// memory can't be made ready for them.
+func fixedElements(info engine.ValueInfo) int64 {
+	n, err := engine.Elements(info.Shape) // fails where a dimension is open
+	if err != nil || n > maxReady || info.DType == engine.String {
+		return 0
+	}
+	return n
+}
 
 // wrap makes a tensor over data, which it pins.
 func (v *values) wrap(dtype engine.DataType, shape []int64, data []byte) (*C.OrtValue, error) {

@@ -42,9 +42,9 @@ func (p *Provider) spawn(ctx context.Context) (*child, error) {
 	}
 	c := &child{p: p, cmd: cmd, stderr: new(tail), ooms: oomKills(), exited: make(chan struct{})}
 	err = c.start(far)
-	far.Close() //nolint:errcheck // the child has its own copy
+	far.Close() // the child has its own copy
 	if err != nil {
-		near.Close() //nolint:errcheck // nobody is at the other end
+		near.Close() // nobody is at the other end
 		return nil, p.nativeMissing(err)
 	}
 	if err := c.greet(ctx, near); err != nil {
@@ -62,7 +62,7 @@ func (p *Provider) spawn(ctx context.Context) (*child, error) {
 func (c *child) greet(ctx context.Context, near net.Conn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(c.p.ctx, cancel)()
+	defer context.AfterFunc(c.p.ctx, cancel)() //nolint:contextcheck // Close ends a greeting too
 	client, err := wire.NewClient(ctx, near, wire.ClientOptions{CancelGrace: c.p.options.CancelGrace})
 	if err != nil {
 		err = c.explain(err)
@@ -148,6 +148,6 @@ func (c *child) reap() {
 
 // stop ends the child and waits until everything of it is gone.
 func (c *child) stop() {
-	c.client.Close() //nolint:errcheck // it always works
+	c.client.Close() // it always works
 	c.wait.Wait()
 }

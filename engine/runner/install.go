@@ -42,7 +42,7 @@ func Install(ctx context.Context, dir, from string, progress func(engine.Progres
 		if err != nil {
 			return "", fmt.Errorf("install ONNX Runtime: %w", err)
 		}
-		defer os.RemoveAll(temp) //nolint:errcheck // a left-over is only untidy
+		defer os.RemoveAll(temp) // a left-over is only untidy
 		if from, err = fetch(ctx, temp); err != nil {
 			return "", err
 		}
@@ -82,13 +82,13 @@ func unpack(ctx context.Context, from, dir string, files []packFile, progress fu
 	if err != nil {
 		return engine.Errorf(engine.ErrRuntimeMissing, "the package can't be opened: %w", errors.Unwrap(err))
 	}
-	defer f.Close() //nolint:errcheck // read-only
+	defer f.Close() // read-only
 	whole := sha256.New()
 	source := io.TeeReader(&meter{ctx: ctx, r: io.LimitReader(f, packBytes+1), report: progress}, whole)
 	staged, err := stage(source, dir, files)
 	defer func() {
 		for temp := range staged {
-			os.Remove(temp) //nolint:errcheck // moved away, or only untidy
+			os.Remove(temp) // moved away, or only untidy
 		}
 	}()
 	if err != nil {

@@ -58,8 +58,7 @@ func TestInstall_wrongPackage(t *testing.T) {
 			if err == nil {
 				t.Fatalf("installed %s", path)
 			}
-			var e *engine.Error
-			if !errors.As(err, &e) {
+			if _, ok := errors.AsType[*engine.Error](err); !ok {
 				t.Errorf("got %v; want an error of the engine", err)
 			}
 			wantNoFiles(t, dir)

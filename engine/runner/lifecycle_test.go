@@ -39,7 +39,7 @@ func open(t testing.TB, p *runner.Provider, m om.Model) engine.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() }) //nolint:errcheck // not what is tested
+	t.Cleanup(func() { s.Close() }) // not what is tested
 	return s
 }
 
@@ -58,7 +58,7 @@ func TestNew_startsNothing(t *testing.T) {
 
 func TestProvider_missing(t *testing.T) {
 	p := runner.New(runner.Options{Command: []string{filepath.Join(t.TempDir(), "absent")}, NativeHint: "get it"})
-	defer p.Close() //nolint:errcheck // not what is tested
+	defer p.Close() // not what is tested
 	_, err := p.Devices(t.Context())
 	wantHint(t, err, engine.ErrNativeMissing, "get it")
 
@@ -224,7 +224,7 @@ func TestProvider_noOrphans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // read-only
+	defer r.Close() // read-only
 	cmd := exec.Command(exe, m.Dir)
 	cmd.Env = append(os.Environ(), childEnv+"=parent")
 	cmd.ExtraFiles = []*os.File{w}
@@ -235,7 +235,7 @@ func TestProvider_noOrphans(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	w.Close() //nolint:errcheck // the processes have it
+	w.Close() // the processes have it
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)

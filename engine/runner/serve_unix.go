@@ -18,7 +18,7 @@ import (
 func Serve(ctx context.Context, provider engine.ExecutionProvider, o wire.ServeOptions) error {
 	f := os.NewFile(3, "parent")
 	conn, err := net.FileConn(f)
-	f.Close() //nolint:errcheck // FileConn has made its own copy
+	f.Close() // FileConn has made its own copy
 	if err != nil {
 		return engine.Errorf(engine.ErrInvalidArgument, "descriptor 3 is no connection to a parent: %w", err)
 	}

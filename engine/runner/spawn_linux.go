@@ -38,7 +38,7 @@ func number(path, word string) int64 {
 	if err != nil {
 		return 0
 	}
-	defer f.Close() //nolint:errcheck // read-only
+	defer f.Close() // read-only
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		if value, ok := strings.CutPrefix(lines.Text(), word); ok {
 			value, _, _ = strings.Cut(strings.TrimSpace(value), " ")

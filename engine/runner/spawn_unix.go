@@ -30,11 +30,11 @@ func socketPair() (near net.Conn, far *os.File, err error) {
 		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, socketBuffer) //nolint:errcheck // only faster
 	}
 	mine := os.NewFile(uintptr(fds[0]), "runner")
-	defer mine.Close() //nolint:errcheck // FileConn has made its own copy
+	defer mine.Close() // FileConn has made its own copy
 	far = os.NewFile(uintptr(fds[1]), "runner")
 	near, err = net.FileConn(mine)
 	if err != nil {
-		far.Close() //nolint:errcheck // err says more
+		far.Close() // err says more
 		return nil, nil, err
 	}
 	return near, far, nil

@@ -50,7 +50,7 @@ func rawServer(t *testing.T, text string) net.Conn {
 	t.Cleanup(func() { <-done })
 	go func() {
 		defer close(done)
-		defer far.Close()                  //nolint:errcheck // the pipe can't fail
+		defer far.Close()                  // the pipe can't fail
 		io.ReadFull(far, make([]byte, 64)) //nolint:errcheck // a hello is one block
 		out := binary.LittleEndian.AppendUint32(nil, uint32(len(text)))
 		out = append(binary.LittleEndian.AppendUint64(out, 0), text...)
@@ -68,7 +68,7 @@ func TestClient_otherVersion(t *testing.T) {
 func TestServe_otherVersion(t *testing.T) {
 	near, far := net.Pipe()
 	served := make(chan error, 1)
-	go func() { served <- wire.Serve(context.Background(), new(enginetest.Fake), far, wire.ServeOptions{}) }()
+	go func() { served <- wire.Serve(t.Context(), new(enginetest.Fake), far, wire.ServeOptions{}) }()
 	hello := `{"id":1,"op":"hello","version":999}`
 	out := binary.LittleEndian.AppendUint32(nil, uint32(len(hello)))
 	out = append(binary.LittleEndian.AppendUint64(out, 0), hello...)
@@ -248,7 +248,7 @@ func TestClient_givenUpOpen(t *testing.T) {
 	for { // the one place there is becomes free
 		s, err := c.NewSession(t.Context(), m, enginetest.ModelFile, engine.Plan{})
 		if err == nil {
-			s.Close() //nolint:errcheck // not what is tested
+			s.Close() // not what is tested
 			return
 		}
 		wantCode(t, err, engine.ErrTooLarge)
@@ -267,7 +267,7 @@ func TestServe_context(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // it always works
+	defer c.Close() // it always works
 	s := open(t, c, enginetest.Endless())
 	done := make(chan error, 1)
 	go func() {

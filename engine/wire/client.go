@@ -72,7 +72,7 @@ func NewClient(ctx context.Context, conn io.ReadWriteCloser, o ClientOptions) (*
 	}
 	c.wait.Go(c.read)
 	if err := c.greet(ctx); err != nil {
-		c.Close() //nolint:errcheck // err says more
+		c.Close() // err says more
 		return nil, err
 	}
 	return c, nil
@@ -121,7 +121,7 @@ func (c *Client) breakOff(err error) {
 	}
 	c.err = err
 	close(c.done)
-	c.conn.Close() //nolint:errcheck // nothing more is sent
+	c.conn.Close() // nothing more is sent
 	for id, call := range c.pending {
 		c.forget(id, call)
 	}
@@ -191,7 +191,7 @@ func (c *Client) deliver(h *header, payload []byte) error {
 	call.answer <- answer{h, tensors}
 	if call.givenUp && call.op == opOpen && h.Op == opResult {
 		orphan := &session{client: c, number: h.Session}
-		c.wait.Go(func() { orphan.Close() }) //nolint:errcheck // if it fails, the connection ends and the session with it
+		c.wait.Go(func() { orphan.Close() }) // if it fails, the connection ends and the session with it
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func (c *Client) do(ctx context.Context, what string, h *header, in engine.Tenso
 	case <-c.done:
 		return c.lateAnswer(call)
 	case <-ctx.Done():
-		c.giveUp(h.ID)
+		c.giveUp(h.ID) //nolint:contextcheck // the cancel is sent because ctx is done
 		return answer{}, contextError(ctx, what)
 	}
 }
@@ -273,8 +273,7 @@ func (c *Client) writeFailed(ctx context.Context, what string, id uint64, err er
 		c.forget(id, call)
 	}
 	c.mu.Unlock()
-	var e *engine.Error
-	if errors.As(err, &e) {
+	if _, ok := errors.AsType[*engine.Error](err); ok {
 		return err
 	}
 	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {

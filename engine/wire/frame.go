@@ -140,7 +140,7 @@ func (w *writer) breakOff(ctx context.Context) (done func()) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !over {
-			timer = time.AfterFunc(writeGrace, func() { w.conn.Close() }) //nolint:errcheck // the write reports it
+			timer = time.AfterFunc(writeGrace, func() { w.conn.Close() }) // the write reports it
 		}
 	})
 	return func() {

@@ -49,7 +49,7 @@ func Serve(ctx context.Context, provider engine.ExecutionProvider, conn io.ReadW
 		r: newReader(conn, o.MaxPayload), w: newWriter(conn, o.MaxPayload),
 		over: make(chan error, 1), work: map[uint64]context.CancelFunc{}, sessions: map[uint64]*served{},
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // it only ends the read
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // it only ends the read
 	err := s.hello(ctx)
 	if err != nil {
 		err = s.end(ctx, err)
@@ -62,7 +62,7 @@ func Serve(ctx context.Context, provider engine.ExecutionProvider, conn io.ReadW
 	}
 	cancel()
 	stop()
-	conn.Close() //nolint:errcheck // nothing more is sent
+	conn.Close() // nothing more is sent
 	s.wait.Wait()
 	s.closeAll()
 	return err

@@ -53,7 +53,7 @@ func (s *server) run(ctx context.Context, h *header, in engine.Tensors) (*header
 	defer session.mu.RUnlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(session.ctx, cancel)()
+	defer context.AfterFunc(session.ctx, cancel)() //nolint:contextcheck // closing the session ends its runs
 	if session.ctx.Err() != nil {
 		return nil, nil, errClosed
 	}

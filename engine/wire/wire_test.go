@@ -32,7 +32,7 @@ func dial(t testing.TB, p engine.ExecutionProvider, so wire.ServeOptions, co wir
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		c.Close() //nolint:errcheck // it always works
+		c.Close() // it always works
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}

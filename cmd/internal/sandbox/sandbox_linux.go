@@ -40,16 +40,16 @@ func verify(p Policy, confined bool) error {
 	if p.NoNetwork {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 		if !errors.Is(err, unix.EPERM) {
-			unix.Close(fd) //nolint:errcheck // it should not be open at all
-			return fmt.Errorf("%w: socket: %v", errLeak, err)
+			unix.Close(fd) // it should not be open at all
+			return errors.Join(errLeak, fmt.Errorf("socket: %w", err))
 		}
 	}
 	if confined {
 		// The kernel's own files: there on every machine, and in no policy.
 		f, err := os.Open("/proc/version")
 		if !errors.Is(err, unix.EACCES) {
-			f.Close() //nolint:errcheck // it should not be open at all
-			return fmt.Errorf("%w: reading: %v", errLeak, err)
+			f.Close() // it should not be open at all
+			return errors.Join(errLeak, fmt.Errorf("reading: %w", err))
 		}
 	}
 	return nil

@@ -140,7 +140,7 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // not what is tested
+	defer l.Close() // not what is tested
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "model.onnx"), []byte("weights"), 0o600); err != nil {
 		t.Fatal(err)
