@@ -153,13 +153,25 @@ func TestRunner_memoryLimit(t *testing.T) {
 	}
 }
 
-// An input that does not fit is the child's end, not ours.
+// An input that does not fit is refused before it is read.
 func TestRunner_inputOverLimit(t *testing.T) {
 	const elements = 64 << 20 // 256 MiB
 	p := newProvider(t, runner.Options{MemoryLimit: 100 << 20})
 	s := open(t, p, enginetest.Identity(om.Float, elements), engine.Plan{})
 	_, err := s.Run(t.Context(), engine.Tensors{"x": engine.NewTensor([]int64{elements}, make([]float32, elements))})
 	wantCode(t, err, engine.ErrOutOfMemory)
+	_, err = s.Run(t.Context(), engine.Tensors{"x": engine.NewTensor([]int64{1}, []float32{1})})
+	wantCode(t, err, engine.ErrInvalidArgument) // of the same child, which lives
+}
+
+// An output that fits once, but not a second time for its way out.
+func TestRunner_outputOverLimit(t *testing.T) {
+	const elements = 40 << 20 // 160 MiB
+	s := open(t, newProvider(t, runner.Options{MemoryLimit: 200 << 20}), filled(), engine.Plan{})
+	for range 3 {
+		_, err := s.Run(t.Context(), engine.Tensors{"n": engine.NewTensor([]int64{1}, []int64{elements})})
+		wantCode(t, err, engine.ErrOutOfMemory)
+	}
 }
 
 // The stacks of threads do not count against the limit: ONNX Runtime hangs when

@@ -97,6 +97,12 @@ void shim_release(OrtValue *v) {
   if (v != NULL) api->ReleaseValue(v);
 }
 
+int shim_fits(size_t n) {
+  void *volatile p = malloc(n);
+  free(p);
+  return p != NULL;
+}
+
 char *shim_tensor(OrtValue *v, int *dtype, int64_t *shape, size_t max, size_t *rank, void **data) {
   OrtTensorTypeAndShapeInfo *t = NULL;
   enum ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;

@@ -41,6 +41,9 @@ char *shim_get_string(OrtValue *v, size_t i, char *buffer, size_t n);
 char *shim_string_length(OrtValue *v, size_t i, size_t *n);
 void shim_release(OrtValue *v);
 
+// shim_fits reports whether n more bytes can be had from the system.
+int shim_fits(size_t n);
+
 // shim_tensor tells what an output is. The shape has room for max dimensions.
 char *shim_tensor(OrtValue *v, int *dtype, int64_t *shape, size_t max, size_t *rank, void **data);
 

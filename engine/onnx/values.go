@@ -4,6 +4,7 @@ package onnx
 import "C"
 
 import (
+	"errors"
 	"runtime"
 	"unsafe"
 
@@ -69,10 +70,27 @@ func (v *values) addOutput(info engine.ValueInfo, ready bool) error {
 		v.out, v.ready = append(v.out, nil), append(v.ready, nil)
 		return nil
 	}
-	t := &engine.Tensor{DType: info.DType, Shape: info.Shape, Data: alignedBuffer(int(n) * info.DType.Size())}
+	data, err := outputBuffer(int(n) * info.DType.Size())
+	if err != nil {
+		v.out, v.ready = append(v.out, nil), append(v.ready, nil)
+		return err
+	}
+	t := &engine.Tensor{DType: info.DType, Shape: info.Shape, Data: data}
 	value, err := v.wrap(t.DType, t.Shape, t.Data)
 	v.out, v.ready = append(v.out, value), append(v.ready, t)
 	return err
+}
+
+// slack is what Go's collector needs beyond a large buffer.
+const slack = 8 << 20
+
+// outputBuffer returns n aligned bytes. A large buffer is tried for in C first:
+// where memory is limited C gets an answer, but Go dies.
+func outputBuffer(n int) ([]byte, error) {
+	if n >= 1<<20 && C.shim_fits(C.size_t(n+n/8+slack)) == 0 {
+		return nil, errors.New("out of memory for the outputs")
+	}
+	return alignedBuffer(n), nil
 }
 
 // maxReady bounds the elements that are believed a model on its word.
@@ -156,7 +174,9 @@ func copyOut(value *C.OrtValue) (*engine.Tensor, error) {
 		return t, err
 	}
 	if n > 0 {
-		t.Data = alignedBuffer(int(n) * t.DType.Size())
+		if t.Data, err = outputBuffer(int(n) * t.DType.Size()); err != nil {
+			return nil, err
+		}
 		copy(t.Data, unsafe.Slice((*byte)(data), len(t.Data)))
 	}
 	return t, nil

@@ -134,6 +134,26 @@ func TestServe_limits(t *testing.T) {
 	open(t, c, enginetest.Add())
 }
 
+// Inputs that would take more than their half of a session's memory are refused,
+// and the session stays.
+func TestServe_memory(t *testing.T) {
+	c := dial(t, new(enginetest.Fake), wire.ServeOptions{}, wire.ClientOptions{})
+	m := enginetest.WriteModel(t, enginetest.Add())
+	s, err := c.NewSession(t.Context(), m, enginetest.ModelFile, engine.Plan{Memory: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for batch, fits := range map[int64]bool{1: true, 20: true, 100: false} { // of 24 bytes and padding
+		in := engine.NewTensor([]int64{batch, 3}, make([]float32, batch*3))
+		_, err := s.Run(t.Context(), engine.Tensors{"left": in, "right": in})
+		if fits && err != nil {
+			t.Errorf("batch %d: %v", batch, err)
+		} else if !fits {
+			wantCode(t, err, engine.ErrOutOfMemory)
+		}
+	}
+}
+
 // An output over the limit is an error, and the connection stays.
 func TestServe_outputTooLarge(t *testing.T) {
 	fake := &enginetest.Fake{Ops: map[string]enginetest.Op{

@@ -54,7 +54,9 @@
 // The client's first frame is hello with "version" [Version]; the server's
 // answer has its own. If they differ, both sides end the connection and the
 // client reports restart_needed. A server keeps at most max_runs runs in work
-// and refuses further ones; a client waits instead. Runs of one session may
+// and refuses further ones; a client waits instead. It also refuses a run, with
+// out_of_memory, whose payload and those of the session's other runs are over half
+// of the plan's memory, if that is not 0. Runs of one session may
 // overlap. After cancel the server stops as soon as it can and still answers
 // the request, with code cancelled or with the result if that came first.
 // Closing a session cancels its runs. At the end of the stream the server

@@ -89,6 +89,8 @@ type server struct {
 // A served session may not be closed while it runs.
 type served struct {
 	engine.Session
+	budget int64           // bytes that the inputs of its runs may take together; 0 means no limit
+	held   int64           // bytes that they take; guarded by the server's mu
 	mu     sync.RWMutex    // held for reading by runs
 	ctx    context.Context //nolint:containedctx // ends when the session is closed, whatever the requests' contexts
 	cancel context.CancelFunc
@@ -218,11 +220,12 @@ func (s *server) accept(ctx context.Context, h *header, r request) (work func(),
 
 // acceptRun reads the tensors of a run and accepts it, if there is room.
 func (s *server) acceptRun(ctx context.Context, h *header, n int64) (work func(), err error) {
-	if !s.enter() {
+	session, err := s.enter(h.Session, n)
+	if err != nil {
 		if err := s.r.discard(n); err != nil {
 			return nil, err
 		}
-		s.fail(ctx, h.ID, engine.Errorf(engine.ErrTooLarge, "more than %d runs at once", s.options.MaxRuns))
+		s.fail(ctx, h.ID, err)
 		return nil, nil
 	}
 	payload := s.buffers.get(n)
@@ -234,20 +237,39 @@ func (s *server) acceptRun(ctx context.Context, h *header, n int64) (work func()
 		return nil, err
 	}
 	return s.accept(ctx, h, request{
-		answer: func(ctx context.Context, h *header) (*header, engine.Tensors, error) { return s.run(ctx, h, in) },
-		after:  func() { s.buffers.put(payload) },
+		answer: func(ctx context.Context, h *header) (*header, engine.Tensors, error) {
+			defer s.leave(session, n)
+			return session.run(ctx, h, in)
+		},
+		after: func() { s.buffers.put(payload) },
 	})
 }
 
-// enter counts a run in, unless there are too many.
-func (s *server) enter() bool {
+// enter counts a run and its n bytes in, unless there are too many.
+func (s *server) enter(number uint64, n int64) (*served, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.runs == s.options.MaxRuns {
-		return false
+	session := s.sessions[number]
+	switch {
+	case session == nil:
+		return nil, errClosed
+	case s.runs == s.options.MaxRuns:
+		return nil, engine.Errorf(engine.ErrTooLarge, "more than %d runs at once", s.options.MaxRuns)
+	case session.budget > 0 && n > session.budget-session.held:
+		return nil, engine.Errorf(engine.ErrOutOfMemory, "inputs of %d bytes do not fit the memory that the session may use", n).
+			WithHint("use a smaller batch or shorter inputs, or raise the memory limit")
 	}
 	s.runs++
-	return true
+	session.held += n
+	return session, nil
+}
+
+// leave undoes enter, also for a session that was closed since.
+func (s *server) leave(session *served, n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runs--
+	session.held -= n
 }
 
 // answer sends the one answer to h and forgets it.
@@ -255,9 +277,6 @@ func (s *server) answer(ctx context.Context, h *header, r request) {
 	result, out, err := r.answer(withReporter(ctx, s.reporter(ctx, h.ID)), h)
 	s.mu.Lock()
 	delete(s.work, h.ID)
-	if h.Op == opRun {
-		s.runs--
-	}
 	s.mu.Unlock()
 	ctx = context.WithoutCancel(ctx) // a cancelled request is answered too
 	if err != nil {

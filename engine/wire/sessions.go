@@ -21,7 +21,8 @@ func (s *server) open(ctx context.Context, h *header) (*header, engine.Tensors, 
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.last++
-	s.sessions[s.last] = &served{Session: session, ctx: life, cancel: cancel}
+	// The other half is for what the session makes of its inputs.
+	s.sessions[s.last] = &served{Session: session, budget: r.Plan.Memory / 2, ctx: life, cancel: cancel}
 	return &header{Session: s.last}, nil, nil
 }
 
@@ -44,20 +45,16 @@ func (s *server) load(ctx context.Context, r OpenRequest) (engine.Session, error
 	return s.provider.NewSession(ctx, r.Model, r.File, r.Plan)
 }
 
-func (s *server) run(ctx context.Context, h *header, in engine.Tensors) (*header, engine.Tensors, error) {
-	session, err := s.session(h.Session)
-	if err != nil {
-		return nil, nil, err
-	}
-	session.mu.RLock()
-	defer session.mu.RUnlock()
+func (s *served) run(ctx context.Context, h *header, in engine.Tensors) (*header, engine.Tensors, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(session.ctx, cancel)() //nolint:contextcheck // closing the session ends its runs
-	if session.ctx.Err() != nil {
+	defer context.AfterFunc(s.ctx, cancel)() //nolint:contextcheck // closing the session ends its runs
+	if s.ctx.Err() != nil {
 		return nil, nil, errClosed
 	}
-	out, err := session.Run(ctx, in)
+	out, err := s.Run(ctx, in)
 	return &header{Session: h.Session}, out, err
 }
 
