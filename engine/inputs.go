@@ -16,7 +16,7 @@ func CheckInputs(declared []ValueInfo, in Tensors) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		if !slices.Contains(names, name) {
-			return unknownInput(name, names)
+			return unknown(ErrInvalidArgument, "input", name, names)
 		}
 	}
 	for _, v := range declared {
@@ -25,15 +25,6 @@ func CheckInputs(declared []ValueInfo, in Tensors) error {
 		}
 	}
 	return nil
-}
-
-func unknownInput(name string, names []string) error {
-	e := Errorf(ErrInvalidArgument, "the model has no input %q", name)
-	e.ValidValues = names
-	if best := Suggest(name, names); best != "" {
-		e.Hint = fmt.Sprintf("did you mean %q?", best)
-	}
-	return e
 }
 
 // check reports whether t is what v describes.
