@@ -338,7 +338,7 @@ func TestFetch_killed(t *testing.T) {
 	root := mustAdd(t, from, dir, ipfsstore.AddOptions{}).Root
 	rng := seeded(t)
 	for range times(20) {
-		stopAfter := int64(1 + rng.IntN(38))
+		stopAfter := int64(2 + rng.IntN(37))
 		srv := stalling(t, from, stopAfter)
 		store := filepath.Join(t.TempDir(), "store")
 		killAfter(t, srv.URL, store, root, stopAfter)
