@@ -1,6 +1,8 @@
 # Everything runs from a fresh clone: Go, a C compiler, npm and pip are needed,
 # the rest is installed by version and hash.
 
+SHELL         := /bin/bash
+.SHELLFLAGS   := -eu -o pipefail -c
 GO            ?= go
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # What is pure Go, and so builds for every system: all but two packages.
@@ -31,7 +33,7 @@ fuzz: ## each fuzz target for a few seconds
 	sh .ci/fuzz 5s
 
 bench: build ## ratios measured side by side: ID value unit goal ok|short|absent:REASON
-	$(GO) run ./examples/bench
+	$(GO) test -tags figures -count 1 -v -run TestFigures ./cmd/ipfs-accelerate-native | grep -v -E "^(=== |--- PASS|PASS|ok)"
 
 stress: build ## the repeated tests at their full counts: name count failed
 	sh .ci/stress

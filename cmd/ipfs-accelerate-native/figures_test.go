@@ -62,7 +62,7 @@ type line struct {
 	n   int
 }
 
-func open(tb testing.TB, env []string, program string, args ...string) *line {
+func openLine(tb testing.TB, env []string, program string, args ...string) *line {
 	tb.Helper()
 	l := &line{cmd: exec.Command(program, args...)}
 	l.cmd.Env = append(os.Environ(), env...)
@@ -101,9 +101,9 @@ func call(tool, arguments string) string {
 }
 
 // build builds a program of this module, as a release would be.
-func build(tb testing.TB, cgo, pkg string) string {
+func buildBinary(tb testing.TB, cgo, pkg string) string {
 	tb.Helper()
-	out := filepath.Join(tb.TempDir(), filepath.Base(pkg))
+	out := filepath.Join(tb.TempDir(), "program")
 	cmd := exec.Command("go", "build", "-o", out, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if text, err := cmd.CombinedOutput(); err != nil {
@@ -113,8 +113,8 @@ func build(tb testing.TB, cgo, pkg string) string {
 }
 
 func TestFigures(t *testing.T) {
-	server, bare := build(t, "0", "../ipfs-accelerate"), build(t, "0", "./testdata/bare")
-	native := build(t, "1", ".")
+	server, bare := buildBinary(t, "0", "../ipfs-accelerate"), buildBinary(t, "0", "./testdata/bare")
+	native := buildBinary(t, "1", ".")
 	env := []string{"IPFS_ACCELERATE_HOME=" + t.TempDir(), "IPFS_ACCELERATE_NATIVE=" + native, "ORT_LIB=" + enginetest.Runtime(t)}
 	p1(t, env, server, bare)
 	p7(t, env, server, bare)
@@ -133,7 +133,7 @@ func p1(t *testing.T, env []string, server, bare string) {
 	add.Env = append(os.Environ(), env...)
 	must(t, add.Run())
 
-	ours, theirs := open(t, env, server, "serve", "--allow-path", folder), open(t, nil, bare)
+	ours, theirs := openLine(t, env, server, "serve", "--allow-path", folder), openLine(t, nil, bare)
 	direct := directBlazeFace(t)
 	infer := call("run_inference", `{"model":"blazeface","tensors":[{"name":"input","file":`+strconv.Quote(npy)+`}]}`)
 	infer = strings.Replace(infer, `"name":"input"`, `"name":`+strconv.Quote(blazeInput(t)), 1)
@@ -193,12 +193,12 @@ func p7(t *testing.T, env []string, server, bare string) {
 	var ours, theirs, resident []float64
 	for range rounds {
 		start := time.Now()
-		l := open(t, env, server, "serve")
+		l := openLine(t, env, server, "serve")
 		ours = append(ours, float64(time.Since(start))/float64(time.Millisecond))
 		resident = append(resident, residentMB(t, l.cmd.Process.Pid))
 		l.close(t)
 		start = time.Now()
-		l = open(t, nil, bare)
+		l = openLine(t, nil, bare)
 		theirs = append(theirs, float64(time.Since(start))/float64(time.Millisecond))
 		l.close(t)
 	}
