@@ -28,6 +28,11 @@ var npyTypes = map[string]DataType{
 
 // ReadNPY reads a tensor from a .npy file of at most limit bytes of data.
 func ReadNPY(r io.Reader, limit int64) (*Tensor, error) {
+	return readNPY(r, limit, func(n int64) []byte { return make([]byte, n) })
+}
+
+// readNPY is ReadNPY into memory that alloc returns.
+func readNPY(r io.Reader, limit int64, alloc func(n int64) []byte) (*Tensor, error) {
 	header, err := npyHeader(r)
 	if err != nil {
 		return nil, err
@@ -43,7 +48,7 @@ func ReadNPY(r io.Reader, limit int64) (*Tensor, error) {
 	if size := int64(t.DType.Size()); n > limit/size {
 		return nil, Errorf(ErrTooLarge, "the .npy file says shape %v, over %d bytes", t.Shape, limit)
 	}
-	t.Data = make([]byte, n*int64(t.DType.Size()))
+	t.Data = alloc(n * int64(t.DType.Size()))
 	if _, err := io.ReadFull(r, t.Data); err != nil {
 		return nil, Errorf(ErrInvalidArgument, "the .npy file ends before its data does: %w", err)
 	}

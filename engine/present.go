@@ -13,7 +13,8 @@ const answerBudget = 8000
 
 // fit cuts a concise answer to its budget and says so.
 func (a *Inference) fit(detail string) {
-	if detail == "full" {
+	const few = 8 // of each fit the budget whatever they are
+	if detail == "full" || len(a.Outputs) <= few && len(a.Tensors) <= few && len(a.Similarity) <= few {
 		return
 	}
 	for size(a) > answerBudget && a.shrink() {

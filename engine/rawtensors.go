@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/invopop/jsonschema"
@@ -76,11 +77,30 @@ func (in *inferring) prepareTensors() (func(context.Context, Sessions) error, er
 			return err
 		}
 		in.t.Run = ms(time.Since(began))
+		for _, t := range in.r.Tensors {
+			if t.File != "" { // its memory was read into here; a run that failed may still use it
+				recycle(tensors[t.Name].Data)
+			}
+		}
 		began = time.Now()
 		defer func() { in.t.Postprocess = ms(time.Since(began)) }()
 		return in.showTensors(out)
 	}, nil
 }
+
+// fileBuffers keep the memory of tensors that were read from files: a caller
+// who sends one tensor after the other sends many of one size.
+var fileBuffers sync.Pool
+
+// reuse returns memory of n bytes, whatever is in it.
+func reuse(n int64) []byte {
+	if b, ok := fileBuffers.Get().(*[]byte); ok && int64(cap(*b)) >= n {
+		return (*b)[:n]
+	}
+	return make([]byte, n)
+}
+
+func recycle(b []byte) { fileBuffers.Put(&b) }
 
 // tensor reads one raw input.
 func (e *Engine) tensor(in TensorInput) (*Tensor, error) {
@@ -90,7 +110,7 @@ func (e *Engine) tensor(in TensorInput) (*Tensor, error) {
 			return nil, err
 		}
 		defer f.Close() //nolint:errcheck // read-only
-		return ReadNPY(f, maxTensor)
+		return readNPY(f, maxTensor, reuse)
 	}
 	t := &Tensor{DType: in.DType, Shape: in.Shape}
 	if t.DType == "" {

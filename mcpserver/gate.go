@@ -18,8 +18,15 @@ const maxLine = 64 << 20
 // follows an initialize until that is answered, holds the end of the input
 // until everything is answered, and drops answers to cancelled requests.
 type gate struct {
+	in    *bufio.Reader
 	out   io.Writer
 	drain time.Duration
+	done  <-chan struct{} // closed when the server stops
+
+	// Only Read uses these.
+	rest []byte // of the line that is being read
+	hold func() // waits for what must happen before the next line; may be nil
+	end  error  // of the input
 
 	mu        sync.Mutex // guards what follows
 	pending   map[string]bool
@@ -27,8 +34,11 @@ type gate struct {
 	changed   chan struct{} // closed and replaced when pending shrinks
 }
 
-func newGate(out io.Writer, drain time.Duration) *gate {
-	return &gate{out: out, drain: drain, pending: map[string]bool{}, cancelled: map[string]bool{}, changed: make(chan struct{})}
+func newGate(ctx context.Context, in io.Reader, out io.Writer, drain time.Duration) *gate {
+	return &gate{
+		in: bufio.NewReaderSize(in, 1<<16), out: out, drain: drain, done: ctx.Done(),
+		pending: map[string]bool{}, cancelled: map[string]bool{}, changed: make(chan struct{}),
+	}
 }
 
 // envelope is what the gate reads of a message.
@@ -40,47 +50,53 @@ type envelope struct {
 	} `json:"params"`
 }
 
-// reader returns what mcp-go reads instead of in.
-func (g *gate) reader(ctx context.Context, in io.Reader) io.Reader {
-	pr, pw := io.Pipe()
-	go func() {
-		lines := bufio.NewReaderSize(in, 1<<16)
-		for {
-			line, err := readLine(lines)
-			if len(bytes.TrimSpace(line)) > 0 {
-				if werr := g.pass(ctx, pw, line); werr != nil {
-					return
-				}
-			}
-			if err != nil {
-				drain, cancel := context.WithTimeout(ctx, g.drain)
-				g.wait(drain, func() bool { return len(g.pending) == 0 })
-				cancel()
-				pw.CloseWithError(err) //nolint:errcheck // it returns nil
-				return
-			}
+// Read gives mcp-go the input, a line at a time.
+func (g *gate) Read(p []byte) (int, error) {
+	for len(g.rest) == 0 {
+		if g.hold != nil {
+			g.hold()
+			g.hold = nil
 		}
-	}()
-	return pr
+		if g.end != nil {
+			return 0, g.end
+		}
+		g.next()
+	}
+	n := copy(p, g.rest)
+	g.rest = g.rest[n:]
+	return n, nil
 }
 
-// pass hands one line on.
-func (g *gate) pass(ctx context.Context, pw *io.PipeWriter, line []byte) error {
-	var m envelope
-	if json.Unmarshal(line, &m) == nil {
-		g.note(m)
+// next reads a line, and arranges what must happen before the one after it.
+func (g *gate) next() {
+	line, err := readLine(g.in)
+	if err != nil {
+		g.end = err
+		g.hold = g.drained
+	}
+	if len(bytes.TrimSpace(line)) == 0 {
+		return
 	}
 	if line[len(line)-1] != '\n' {
 		line = append(line, '\n')
 	}
-	if _, err := pw.Write(line); err != nil {
-		return err
+	g.rest = line
+	var m envelope
+	if json.Unmarshal(line, &m) != nil {
+		return
 	}
-	if m.Method == "initialize" {
-		id := string(m.ID)
-		g.wait(ctx, func() bool { return !g.pending[id] })
+	g.note(m)
+	if id := string(m.ID); m.Method == "initialize" && g.hold == nil {
+		g.hold = func() { g.wait(g.done, func() bool { return !g.pending[id] }) }
 	}
-	return nil
+}
+
+// drained waits until everything is answered, for the drain time at most.
+func (g *gate) drained() {
+	timeout := make(chan struct{})
+	timer := time.AfterFunc(g.drain, func() { close(timeout) })
+	defer timer.Stop()
+	g.wait(timeout, func() bool { return len(g.pending) == 0 })
 }
 
 // note remembers what a message leaves to be answered.
@@ -95,8 +111,9 @@ func (g *gate) note(m envelope) {
 	}
 }
 
-// wait returns when done reports true, or ctx is done.
-func (g *gate) wait(ctx context.Context, done func() bool) {
+// wait returns when done reports true, giving up is closed, or the server
+// stops. done is called with g.mu held.
+func (g *gate) wait(givingUp <-chan struct{}, done func() bool) {
 	for {
 		g.mu.Lock()
 		finished, changed := done(), g.changed
@@ -106,7 +123,9 @@ func (g *gate) wait(ctx context.Context, done func() bool) {
 		}
 		select {
 		case <-changed:
-		case <-ctx.Done():
+		case <-givingUp:
+			return
+		case <-g.done:
 			return
 		}
 	}

@@ -22,11 +22,11 @@ const (
 func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, drain time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	g := newGate(out, drain)
+	g := newGate(ctx, in, out, drain)
 	stdio := server.NewStdioServer(s.mcp)
 	server.WithWorkerPoolSize(stdioWorkers)(stdio)
 	server.WithQueueSize(stdioQueue)(stdio)
-	err := stdio.Listen(ctx, g.reader(ctx, in), g)
+	err := stdio.Listen(ctx, g, g)
 	if errors.Is(err, context.Canceled) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
 		return nil
 	}

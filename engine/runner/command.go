@@ -28,6 +28,9 @@ func (p *Provider) command() (*exec.Cmd, error) {
 	cmd := exec.Command(program, args...) //nolint:noctx // a child outlives the call that starts it
 	// Freed memory of large tensors goes back to the system at once.
 	cmd.Env = append(cmd.Environ(), "MALLOC_MMAP_THRESHOLD_=131072")
+	// A runner's Go code only passes tensors on; with more processors its
+	// scheduler would wake threads that compete with those that compute.
+	cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
 	cmd.Env = append(cmd.Env, o.Env...)
 	return cmd, nil
 }
