@@ -18,36 +18,22 @@ const maxLine = 64 << 20
 // follows an initialize until that is answered, holds the end of the input
 // until everything is answered, and drops answers to cancelled requests.
 type gate struct {
+	*ledger
 	in    *bufio.Reader
-	out   io.Writer
 	drain time.Duration
-	done  <-chan struct{} // closed when the server stops
+	stop  context.Context //nolint:containedctx // the server's; Read has none
 
 	// Only Read uses these.
 	rest []byte // of the line that is being read
 	hold func() // waits for what must happen before the next line; may be nil
 	end  error  // of the input
 
-	mu        sync.Mutex // guards what follows
-	pending   map[string]bool
-	cancelled map[string]bool
-	changed   chan struct{} // closed and replaced when pending shrinks
+	mu  sync.Mutex // one message at a time
+	out io.Writer
 }
 
 func newGate(ctx context.Context, in io.Reader, out io.Writer, drain time.Duration) *gate {
-	return &gate{
-		in: bufio.NewReaderSize(in, 1<<16), out: out, drain: drain, done: ctx.Done(),
-		pending: map[string]bool{}, cancelled: map[string]bool{}, changed: make(chan struct{}),
-	}
-}
-
-// envelope is what the gate reads of a message.
-type envelope struct {
-	ID     json.RawMessage `json:"id"`
-	Method string          `json:"method"`
-	Params struct {
-		RequestID json.RawMessage `json:"requestId"`
-	} `json:"params"`
+	return &gate{ledger: newLedger(), in: bufio.NewReaderSize(in, 1<<16), out: out, drain: drain, stop: ctx}
 }
 
 // Read gives mcp-go the input, a line at a time.
@@ -71,8 +57,7 @@ func (g *gate) Read(p []byte) (int, error) {
 func (g *gate) next() {
 	line, err := readLine(g.in)
 	if err != nil {
-		g.end = err
-		g.hold = g.drained
+		g.end, g.hold = err, g.drained
 	}
 	if len(bytes.TrimSpace(line)) == 0 {
 		return
@@ -81,89 +66,61 @@ func (g *gate) next() {
 		line = append(line, '\n')
 	}
 	g.rest = line
-	var m envelope
-	if json.Unmarshal(line, &m) != nil {
-		return
-	}
-	g.note(m)
-	if id := string(m.ID); m.Method == "initialize" && g.hold == nil {
-		g.hold = func() { g.wait(g.done, func() bool { return !g.pending[id] }) }
+	e := open(line)
+	g.note(e)
+	if id := e.request(); e.Method == "initialize" && id != "" && g.hold == nil {
+		g.hold = func() { g.answered(g.stop, id) }
 	}
 }
 
 // drained waits until everything is answered, for the drain time at most.
 func (g *gate) drained() {
-	timeout := make(chan struct{})
-	timer := time.AfterFunc(g.drain, func() { close(timeout) })
-	defer timer.Stop()
-	g.wait(timeout, func() bool { return len(g.pending) == 0 })
-}
-
-// note remembers what a message leaves to be answered.
-func (g *gate) note(m envelope) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch {
-	case m.Method == "notifications/cancelled" && g.pending[string(m.Params.RequestID)]:
-		g.cancelled[string(m.Params.RequestID)] = true
-	case len(m.ID) > 0 && m.Method != "" && m.Method != "subscriptions/listen": // a subscription is never answered
-		g.pending[string(m.ID)] = true
-	}
-}
-
-// wait returns when done reports true, giving up is closed, or the server
-// stops. done is called with g.mu held.
-func (g *gate) wait(givingUp <-chan struct{}, done func() bool) {
-	for {
-		g.mu.Lock()
-		finished, changed := done(), g.changed
-		g.mu.Unlock()
-		if finished {
-			return
-		}
-		select {
-		case <-changed:
-		case <-givingUp:
-			return
-		case <-g.done:
-			return
-		}
-	}
+	ctx, cancel := context.WithTimeout(g.stop, g.drain)
+	defer cancel()
+	g.answered(ctx, "")
 }
 
 // Write passes one message of mcp-go on. It writes a whole message at a time.
 func (g *gate) Write(p []byte) (int, error) {
-	id, isAnswer := answerID(p)
-	if !isAnswer {
-		return g.out.Write(p)
+	id := answerID(p)
+	if id != "" {
+		defer g.settle(id)
+		if g.isCancelled(id) {
+			return len(p), nil
+		}
 	}
 	g.mu.Lock()
-	drop := g.cancelled[id]
-	g.mu.Unlock()
-	n, err := len(p), error(nil)
-	if !drop {
-		n, err = g.out.Write(p)
-	}
-	g.mu.Lock()
-	delete(g.pending, id)
-	delete(g.cancelled, id)
-	close(g.changed)
-	g.changed = make(chan struct{})
-	g.mu.Unlock()
-	return n, err
+	defer g.mu.Unlock()
+	return g.out.Write(p)
 }
 
-// answerID returns the id that an answer begins with, as JSON.
-func answerID(message []byte) (string, bool) {
+// notify writes a notification.
+func (g *gate) notify(method string, params map[string]any) {
+	if message, err := notification(method, params); err == nil {
+		g.Write(append(message, '\n')) //nolint:errcheck // the answer meets the same error
+	}
+}
+
+// notification returns a JSON-RPC notification.
+func notification(method string, params map[string]any) ([]byte, error) {
+	return json.Marshal(struct {
+		JSONRPC string         `json:"jsonrpc"`
+		Method  string         `json:"method"`
+		Params  map[string]any `json:"params"`
+	}{"2.0", method, params})
+}
+
+// answerID returns the id that an answer begins with; "" is no answer.
+func answerID(message []byte) string {
 	rest, ok := bytes.CutPrefix(message, []byte(`{"jsonrpc":"2.0","id":`))
 	if !ok {
-		return "", false
+		return ""
 	}
 	var id json.RawMessage
 	if json.NewDecoder(bytes.NewReader(rest)).Decode(&id) != nil {
-		return "", false
+		return ""
 	}
-	return string(id), true
+	return canonical(id)
 }
 
 // readLine reads up to and including a newline. A line over maxLine is skipped

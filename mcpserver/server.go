@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"log/slog"
+	"sync"
 
 	"github.com/mark3labs/mcp-go/server"
 
@@ -31,8 +32,9 @@ type Options struct {
 
 // A Server serves one engine to any number of clients.
 type Server struct {
-	mcp *server.MCPServer
-	log *slog.Logger
+	mcp     *server.MCPServer
+	log     *slog.Logger
+	running sync.RWMutex // held for reading by each call of a tool
 }
 
 // New returns a server of e.
@@ -41,17 +43,19 @@ func New(e Engine, o Options) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := server.NewMCPServer("ipfs-accelerate", o.Version,
+	s := &Server{log: log}
+	hooks := &server.Hooks{}
+	hooks.AddOnRequestInitialization(refuseCancelled)
+	s.mcp = server.NewMCPServer("ipfs-accelerate", o.Version,
 		server.WithTitle("IPFS Accelerate"),
 		server.WithInstructions(instructions),
 		server.WithToolCapabilities(false),
 		server.WithResourceCapabilities(false, false),
-		server.WithRecovery(),
-		server.WithToolHandlerMiddleware(recovered(log)),
-		server.WithToolHandlerMiddleware(timed(log)),
+		server.WithHooks(hooks),
+		server.WithToolHandlerMiddleware(s.watched),
 	)
-	s.AddTools(tools.All(e, log)...)
-	s.AddResources(resources.All(e)...)
-	s.AddResourceTemplates(resources.Templates(e)...)
-	return &Server{mcp: s, log: log}
+	s.mcp.AddTools(tools.All(e, log)...)
+	s.mcp.AddResources(resources.All(e, log)...)
+	s.mcp.AddResourceTemplates(resources.Templates(e, log)...)
+	return s
 }

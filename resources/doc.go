@@ -2,7 +2,7 @@
 //
 //	hardware://               what this machine can run models on
 //	models://                 the models that are here
-//	models://{cid}            one of them, with its files
+//	models://{cid}            one of them, by CID or name, with its files
 //	results://{run_id}        a run with its answer
 //	results://{run_id}/{file} a file that a run made
 //	docs://tasks/{task}       the parameters of a task

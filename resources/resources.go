@@ -5,6 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,33 +28,40 @@ type Engine interface {
 	TaskDoc(task string) (string, error)
 }
 
-// All returns the resources, in the order they are listed.
-func All(e Engine) []server.ServerResource {
+// All returns the resources, in the order they are listed. A nil log is
+// silence.
+func All(e Engine, log *slog.Logger) []server.ServerResource {
+	s := shelf{logger(log)}
 	return []server.ServerResource{
-		fixed("hardware://", "Hardware", "What this machine can run models on", func(ctx context.Context, _ string) (content, error) {
+		s.fixed("hardware://", "Hardware", "What this machine can run models on", func(ctx context.Context, _ string) (content, error) {
 			return asJSON(e.Detect(ctx, engine.DetectRequest{}, ignore))
 		}),
-		fixed("models://", "Models", "The models in the local store", func(ctx context.Context, _ string) (content, error) {
+		s.fixed("models://", "Models", "The models in the local store", func(ctx context.Context, _ string) (content, error) {
 			return asJSON(models(ctx, e))
 		}),
 	}
 }
 
-// Templates returns the resources that are named by a value in their URI.
-func Templates(e Engine) []server.ServerResourceTemplate {
+// Templates returns the resources that are named by a value in their URI. A
+// nil log is silence.
+func Templates(e Engine, log *slog.Logger) []server.ServerResourceTemplate {
+	s := shelf{logger(log)}
 	return []server.ServerResourceTemplate{
-		template("models://{cid}", "Model", "One model, with its files", func(ctx context.Context, uri string) (content, error) {
+		s.template("models://{cid}", "Model", "One model, with its files", func(ctx context.Context, uri string) (content, error) {
 			return asJSON(model(ctx, e, strings.TrimPrefix(uri, "models://")))
 		}),
-		template("results://{run_id}", "Run", "A run with its answer", func(ctx context.Context, uri string) (content, error) {
+		s.template("results://{run_id}", "Run", "A run with its answer", func(ctx context.Context, uri string) (content, error) {
 			return asJSON(e.Results(ctx, engine.ResultsRequest{RunID: strings.TrimPrefix(uri, "results://")}, ignore))
 		}),
-		template("results://{run_id}/{file}", "File of a run", "A picture or array that a run made", func(_ context.Context, uri string) (content, error) {
+		s.template("results://{run_id}/{file}", "File of a run", "A picture or array that a run made", func(_ context.Context, uri string) (content, error) {
 			run, file, _ := strings.Cut(strings.TrimPrefix(uri, "results://"), "/")
+			if name, err := url.PathUnescape(file); err == nil {
+				file = name
+			}
 			data, mediaType, err := e.File(run, file)
 			return content{data, mediaType}, err
 		}),
-		template("docs://tasks/{task}", "Task", "The parameters and outputs of a task", func(_ context.Context, uri string) (content, error) {
+		s.template("docs://tasks/{task}", "Task", "The parameters and outputs of a task", func(_ context.Context, uri string) (content, error) {
 			text, err := e.TaskDoc(strings.TrimPrefix(uri, "docs://tasks/"))
 			return content{[]byte(text), "text/markdown"}, err
 		}),
@@ -64,33 +76,65 @@ type content struct {
 
 type reader func(ctx context.Context, uri string) (content, error)
 
-func fixed(uri, name, description string, read reader) server.ServerResource {
+// A shelf makes readers into resources.
+type shelf struct{ log *slog.Logger }
+
+func logger(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}
+
+func (s shelf) fixed(uri, name, description string, read reader) server.ServerResource {
 	return server.ServerResource{
 		Resource: mcp.NewResource(uri, name, mcp.WithResourceDescription(description), mcp.WithMIMEType("application/json")),
-		Handler:  handler(read),
+		Handler:  s.handler(read),
 	}
 }
 
-func template(uri, name, description string, read reader) server.ServerResourceTemplate {
+func (s shelf) template(uri, name, description string, read reader) server.ServerResourceTemplate {
 	return server.ServerResourceTemplate{
 		Template: mcp.NewResourceTemplate(uri, name, mcp.WithTemplateDescription(description)),
-		Handler:  server.ResourceTemplateHandlerFunc(handler(read)),
+		Handler:  server.ResourceTemplateHandlerFunc(s.handler(read)),
 	}
 }
 
-func handler(read reader) server.ResourceHandlerFunc {
-	return func(ctx context.Context, req mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
+func (s shelf) handler(read reader) server.ResourceHandlerFunc {
+	return func(ctx context.Context, req mcp.ReadResourceRequest) (out []mcp.ResourceContents, err error) {
 		uri := req.Params.URI
+		defer func() {
+			if p := recover(); p != nil {
+				err = s.explain(ctx, uri, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			}
+		}()
 		c, err := read(ctx, uri)
 		if err != nil {
-			info := engine.Explain(err)
-			return nil, errors.New(info.Message)
+			return nil, s.explain(ctx, uri, err)
 		}
-		if strings.HasPrefix(c.mediaType, "text/") || c.mediaType == "application/json" {
-			return []mcp.ResourceContents{mcp.TextResourceContents{URI: uri, MIMEType: c.mediaType, Text: string(c.data)}}, nil
-		}
-		return []mcp.ResourceContents{mcp.BlobResourceContents{URI: uri, MIMEType: c.mediaType, Blob: base64.StdEncoding.EncodeToString(c.data)}}, nil
+		return c.as(uri), nil
 	}
+}
+
+// explain says what a client is told of a failure: its cause goes to the log,
+// for it may hold paths.
+func (s shelf) explain(ctx context.Context, uri string, err error) error {
+	info := engine.Explain(err)
+	if info.Code == engine.ErrInternal {
+		s.log.ErrorContext(ctx, "a resource can't be read", "uri", uri, "error", err)
+	}
+	if info.Hint == "" {
+		return errors.New(info.Message)
+	}
+	return fmt.Errorf("%s; %s", info.Message, info.Hint)
+}
+
+// as returns the content as text or, if it is none, as base64.
+func (c content) as(uri string) []mcp.ResourceContents {
+	if strings.HasPrefix(c.mediaType, "text/") || c.mediaType == "application/json" {
+		return []mcp.ResourceContents{mcp.TextResourceContents{URI: uri, MIMEType: c.mediaType, Text: string(c.data)}}
+	}
+	return []mcp.ResourceContents{mcp.BlobResourceContents{URI: uri, MIMEType: c.mediaType, Blob: base64.StdEncoding.EncodeToString(c.data)}}
 }
 
 func asJSON[T any](v T, err error) (content, error) {
@@ -135,7 +179,7 @@ func model(ctx context.Context, e Engine, ref string) (modelEntry, error) {
 		return modelEntry{}, err
 	}
 	for _, m := range stored {
-		if m.Root != ref {
+		if m.Root != ref && !slices.Contains(m.Names, ref) {
 			continue
 		}
 		out := entry(m)
@@ -144,7 +188,7 @@ func model(ctx context.Context, e Engine, ref string) (modelEntry, error) {
 		}
 		return out, nil
 	}
-	return modelEntry{}, engine.Errorf(engine.ErrModelNotFound, "model %q is not here", ref)
+	return modelEntry{}, engine.Errorf(engine.ErrModelNotFound, "model %q is not here", ref).WithHint("models:// lists those that are")
 }
 
 func entry(m engine.StoredModel) modelEntry {

@@ -22,27 +22,16 @@ const codeUnknownArgument engine.Code = "unknown_argument"
 
 // An argumentReader checks and decodes the arguments of one tool.
 type argumentReader struct {
-	schema   json.RawMessage
+	root     *property
 	compiled func() *jsonschema.Schema
-	fields   map[string]property
-}
-
-// A property is what coercion needs to know of a field.
-type property struct {
-	Type  string    `json:"type"`
-	Items *property `json:"items"`
 }
 
 func newArgumentReader(schema json.RawMessage) *argumentReader {
-	var root struct {
-		Properties map[string]property `json:"properties"`
-	}
+	var root property
 	if err := json.Unmarshal(schema, &root); err != nil {
 		panic(fmt.Sprintf("tools: %v", err))
 	}
-	return &argumentReader{schema: schema, fields: root.Properties, compiled: sync.OnceValue(func() *jsonschema.Schema {
-		return mustCompile(schema)
-	})}
+	return &argumentReader{root: &root, compiled: sync.OnceValue(func() *jsonschema.Schema { return mustCompile(schema) })}
 }
 
 // mustCompile compiles a schema of ours; a test compiles them all.
@@ -61,90 +50,51 @@ func mustCompile(schema json.RawMessage) *jsonschema.Schema {
 // read decodes args into v: slips that lose nothing are put right, everything
 // else that does not fit the schema is an error the caller can correct.
 func (a *argumentReader) read(args json.RawMessage, v any) error {
-	if len(bytes.TrimSpace(args)) == 0 || string(bytes.TrimSpace(args)) == "null" {
+	if trimmed := bytes.TrimSpace(args); len(trimmed) == 0 || string(trimmed) == "null" {
 		args = json.RawMessage("{}")
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(args))
 	if err != nil {
 		return engine.Errorf(engine.ErrInvalidArgument, "the arguments are not JSON: %w", err)
 	}
-	object, ok := doc.(map[string]any)
-	if !ok {
+	if _, ok := doc.(map[string]any); !ok {
 		return engine.Errorf(engine.ErrInvalidArgument, "the arguments are not an object").WithHint("pass {} for the defaults")
 	}
-	coerced := false
-	for key, value := range object {
-		if p, known := a.fields[key]; known {
-			better := p.coerce(value)
-			if _, same := better.(unchanged); !same {
-				object[key], coerced = better, true
-			}
-		}
-	}
-	if err := a.compiled().Validate(object); err != nil {
+	doc, mended := a.root.mend(doc)
+	if err := a.compiled().Validate(doc); err != nil {
 		return a.explain(err)
 	}
-	if coerced {
-		if args, err = json.Marshal(object); err != nil {
+	if mended {
+		if args, err = json.Marshal(doc); err != nil {
 			return err
 		}
 	}
-	if err := json.Unmarshal(args, v); err != nil {
-		return engine.Errorf(engine.ErrInvalidArgument, "the arguments can't be read: %w", err)
+	var wrongType *json.UnmarshalTypeError
+	switch err := json.Unmarshal(args, v); {
+	case errors.As(err, &wrongType): // the schema has no bounds for it, but a Go number has
+		return &engine.Error{Code: engine.ErrInvalidArgument, Message: fmt.Sprintf("argument %q is out of range", wrongType.Field), Err: err}
+	case err != nil:
+		return &engine.Error{Code: engine.ErrInvalidArgument, Message: "the arguments can't be read", Err: err}
 	}
 	return nil
 }
 
-// unchanged is coerce's answer for a value that is right or past help.
-type unchanged struct{}
-
-// coerce puts right what an agent often gets nearly right: "8" for 8, "x" for
-// ["x"], "true" for true.
-func (p property) coerce(value any) any {
-	text, isText := value.(string)
-	switch {
-	case p.Type == "array":
-		if _, isArray := value.([]any); !isArray && value != nil {
-			if p.Items != nil {
-				if better := p.Items.coerce(value); better != (unchanged{}) {
-					return []any{better}
-				}
-			}
-			return []any{value}
-		}
-	case (p.Type == "integer" || p.Type == "number") && isText:
-		if _, err := strconv.ParseFloat(text, 64); err == nil && json.Valid([]byte(text)) {
-			return json.Number(text)
-		}
-	case p.Type == "boolean" && (text == "true" || text == "false"):
-		return text == "true"
-	case p.Type == "object" && isText && strings.HasPrefix(strings.TrimSpace(text), "{"):
-		if doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text)); err == nil {
-			return doc
-		}
-	case p.Type == "string":
-		if n, isNumber := value.(json.Number); isNumber {
-			return n.String()
-		}
-	}
-	return unchanged{}
-}
-
-// explain says in the agent's words what is wrong with the arguments.
+// explain says in the agent's words what is wrong with the arguments. Of
+// several mistakes it names one, always the same.
 func (a *argumentReader) explain(err error) error {
 	var ve *jsonschema.ValidationError
 	if !errors.As(err, &ve) {
-		return engine.Errorf(engine.ErrInvalidArgument, "the arguments don't fit: %w", err)
+		return &engine.Error{Code: engine.ErrInvalidArgument, Message: "the arguments don't fit the tool's schema", Err: err}
 	}
-	for len(ve.Causes) > 0 {
-		ve = ve.Causes[0]
-	}
+	ve = slices.MinFunc(leaves(ve), func(x, y *jsonschema.ValidationError) int {
+		return strings.Compare(rank(x), rank(y))
+	})
 	where := strings.Join(ve.InstanceLocation, ".")
 	switch k := ve.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
-		return a.unknown(where, k.Properties[0])
+		return a.unknown(ve.InstanceLocation, slices.Min(k.Properties))
 	case *kind.Required:
-		return engine.Errorf(engine.ErrInvalidArgument, "argument %q is missing", joinPath(where, k.Missing[0]))
+		return engine.Errorf(engine.ErrInvalidArgument, "argument %q is missing", joinPath(where, slices.Min(k.Missing)))
 	case *kind.Enum:
 		return enumError(where, k)
 	case *kind.Type:
@@ -161,25 +111,47 @@ func (a *argumentReader) explain(err error) error {
 	return engine.Errorf(engine.ErrInvalidArgument, "argument %q does not fit the tool's schema", where)
 }
 
-func (a *argumentReader) unknown(where, key string) error {
-	e := engine.Errorf(codeUnknownArgument, "unknown argument %q", joinPath(where, key))
-	if where != "" {
-		return e
+// leaves returns the causes that have no cause of their own.
+func leaves(ve *jsonschema.ValidationError) []*jsonschema.ValidationError {
+	if len(ve.Causes) == 0 {
+		return []*jsonschema.ValidationError{ve}
 	}
-	e.ValidValues = slices.Sorted(maps.Keys(a.fields))
+	var all []*jsonschema.ValidationError
+	for _, cause := range ve.Causes {
+		all = append(all, leaves(cause)...)
+	}
+	return all
+}
+
+// rank orders mistakes: a key that the tool does not have comes first, for it
+// explains what is missing elsewhere.
+func rank(ve *jsonschema.ValidationError) string {
+	where := strings.Join(ve.InstanceLocation, ".")
+	if _, ok := ve.ErrorKind.(*kind.AdditionalProperties); ok {
+		return "0" + where
+	}
+	return "1" + where
+}
+
+func (a *argumentReader) unknown(location []string, key string) error {
+	e := engine.Errorf(codeUnknownArgument, "unknown argument %q", joinPath(strings.Join(location, "."), key))
+	e.ValidValues = slices.Sorted(maps.Keys(a.root.at(location).Properties))
 	if s := engine.Suggest(key, e.ValidValues); s != "" {
 		return e.WithHint("did you mean %q?", s)
 	}
-	return e
+	return e.WithHint("use one of the valid values")
 }
 
 func enumError(where string, k *kind.Enum) error {
-	e := engine.Errorf(engine.ErrInvalidArgument, "argument %q is %v", where, k.Got)
+	got := fmt.Sprint(k.Got)
+	e := engine.Errorf(engine.ErrInvalidArgument, "argument %q is %q", where, got)
 	for _, w := range k.Want {
 		e.ValidValues = append(e.ValidValues, fmt.Sprint(w))
 	}
-	if s := engine.Suggest(fmt.Sprint(k.Got), e.ValidValues); s != "" {
-		return e.WithHint("did you mean %q?", s)
+	if len(got) < 100 {
+		if s := engine.Suggest(got, e.ValidValues); s != "" {
+			return e.WithHint("did you mean %q?", s)
+		}
 	}
 	return e.WithHint("use one of the valid values")
 }
@@ -192,8 +164,136 @@ func joinPath(where, key string) string {
 }
 
 func article(noun string) string {
-	if strings.ContainsAny(noun[:1], "aeiou") {
+	switch {
+	case noun == "null":
+		return noun
+	case strings.ContainsAny(noun[:1], "aeiou"):
 		return "an " + noun
 	}
 	return "a " + noun
+}
+
+// A property is what mending needs to know of a schema.
+type property struct {
+	Type       string               `json:"type"`
+	Items      *property            `json:"items"`
+	Properties map[string]*property `json:"properties"`
+}
+
+// at returns the property at a place in the arguments; an unknown place is a
+// property that nothing is known of.
+func (p *property) at(location []string) *property {
+	for _, step := range location {
+		next := p.Properties[step]
+		if next == nil {
+			next = p.Items // the step is an index
+		}
+		if next == nil {
+			return &property{}
+		}
+		p = next
+	}
+	return p
+}
+
+// mend puts right what an agent often gets nearly right, and nothing is lost
+// by: "8" for 8, 8.0 for 8, "x" for ["x"], "true" for true, 8 for "8", null
+// for a field left out. It reports whether it did; a value that is right or
+// past help stays as it is.
+func (p *property) mend(value any) (any, bool) {
+	text, isText := value.(string)
+	switch p.Type {
+	case "object":
+		if isText && strings.HasPrefix(strings.TrimSpace(text), "{") {
+			return p.mendText(text)
+		}
+		return p.mendObject(value)
+	case "array":
+		if isText && p.Items != nil && p.Items.Type != "string" && strings.HasPrefix(strings.TrimSpace(text), "[") {
+			return p.mendText(text)
+		}
+		return p.mendArray(value)
+	case "integer", "number":
+		return p.mendNumber(value)
+	case "boolean":
+		if text == "true" || text == "false" {
+			return text == "true", true
+		}
+	case "string":
+		if n, ok := value.(json.Number); ok {
+			return n.String(), true
+		}
+	}
+	return value, false
+}
+
+// mendText reads an object or array that was passed as the text of one.
+func (p *property) mendText(text string) (any, bool) {
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return text, false
+	}
+	if _, again := doc.(string); !again {
+		doc, _ = p.mend(doc)
+	}
+	return doc, true
+}
+
+func (p *property) mendObject(value any) (any, bool) {
+	object, ok := value.(map[string]any)
+	if !ok {
+		return value, false
+	}
+	mended := false
+	for key, v := range object {
+		field := p.Properties[key]
+		switch {
+		case field == nil:
+		case v == nil:
+			delete(object, key)
+			mended = true
+		default:
+			better, did := field.mend(v)
+			object[key], mended = better, mended || did
+		}
+	}
+	return object, mended
+}
+
+func (p *property) mendArray(value any) (any, bool) {
+	array, ok := value.([]any)
+	if value == nil || p.Items == nil {
+		return value, false
+	}
+	mended := !ok
+	if !ok {
+		array = []any{value}
+	}
+	for i, v := range array {
+		better, did := p.Items.mend(v)
+		array[i], mended = better, mended || did
+	}
+	return array, mended
+}
+
+// exact is the largest magnitude below which every whole float64 is exact.
+const exact = 1 << 53
+
+func (p *property) mendNumber(value any) (any, bool) {
+	number, ok := value.(json.Number)
+	text, isText := value.(string)
+	if isText && json.Valid([]byte(text)) {
+		number, ok = json.Number(strings.TrimSpace(text)), true
+	}
+	if !ok {
+		return value, false
+	}
+	f, err := number.Float64()
+	if err != nil {
+		return value, false
+	}
+	if _, err := number.Int64(); err != nil && p.Type == "integer" && f == float64(int64(f)) && f > -exact && f < exact {
+		return json.Number(strconv.FormatInt(int64(f), 10)), true
+	}
+	return number, isText
 }

@@ -2,11 +2,19 @@ package tools
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/mark3labs/mcp-go/mcp"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// Limits on what an error repeats: a caller's own text may be long.
+const (
+	maxMessage = 1000 // bytes
+	maxValid   = 100  // values
 )
 
 // failure is the structured content of a failed call.
@@ -21,6 +29,8 @@ func errorResult(ctx context.Context, log *slog.Logger, tool string, err error) 
 	if info.Code == engine.ErrInternal {
 		log.ErrorContext(ctx, "a tool failed", "tool", tool, "error", err)
 	}
+	info.Message, info.Hint = clip(info.Message), clip(info.Hint)
+	info.ValidValues = info.ValidValues[:min(len(info.ValidValues), maxValid)]
 	r, encodeErr := result(failure{info})
 	if encodeErr != nil { // strings and a bool always encode
 		return mcp.NewToolResultError(info.Message)
@@ -28,3 +38,15 @@ func errorResult(ctx context.Context, log *slog.Logger, tool string, err error) 
 	r.IsError = true
 	return r
 }
+
+// clip shortens a text in the middle of which nobody looks.
+func clip(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	runes := []rune(s[:maxMessage])
+	return string(runes[:len(runes)-1]) + "…"
+}
+
+// recovered is the error for a panic, to be logged and not told.
+func recovered(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }

@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"sync"
-	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -21,26 +19,39 @@ type spec struct {
 }
 
 // newTool binds a Go function to an MCP tool. In's fields and their jsonschema
-// tags become the input schema, Out becomes structured content.
+// tags become the input schema, Out becomes structured content. A panic is a
+// tool error like others.
 func newTool[In, Out any](s spec, call func(context.Context, In, func(engine.Progress)) (Out, error), log *slog.Logger) server.ServerTool {
 	var in In
 	var out Out
 	schema := inputSchema(in)
 	args := newArgumentReader(schema)
-	handler := func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	answer := func(ctx context.Context, req mcp.CallToolRequest) (res *mcp.CallToolResult, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = recovered(p)
+			}
+		}()
 		raw, err := rawArguments(req)
-		var in In
-		if err == nil {
-			err = args.read(raw, &in)
-		}
 		if err != nil {
-			return errorResult(ctx, log, s.name, err), nil
+			return nil, err
+		}
+		var in In
+		if err := args.read(raw, &in); err != nil {
+			return nil, err
 		}
 		out, err := call(ctx, in, reporter(ctx, req))
 		if err != nil {
-			return errorResult(ctx, log, s.name, err), nil
+			return nil, err
 		}
 		return result(out)
+	}
+	handler := func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		res, err := answer(ctx, req)
+		if err != nil { // told as an answer: an agent can act on it, and rarely sees a protocol error
+			return errorResult(ctx, log, s.name, err), nil
+		}
+		return res, nil
 	}
 	return server.ServerTool{Handler: handler, Tool: mcp.Tool{
 		Name: s.name, Title: s.title, Description: s.description, Annotations: s.hints,
@@ -82,34 +93,4 @@ func compact(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSpace(b.Bytes()), nil
-}
-
-// progressEvery is the least time between two notifications of one call.
-const progressEvery = 200 * time.Millisecond
-
-// reporter returns what tells the client how far a call is, if it asked.
-func reporter(ctx context.Context, req mcp.CallToolRequest) func(engine.Progress) {
-	srv := server.ServerFromContext(ctx)
-	if srv == nil || req.Params.Meta == nil || req.Params.Meta.ProgressToken == nil {
-		return func(engine.Progress) {}
-	}
-	var mu sync.Mutex
-	var last time.Time
-	return func(p engine.Progress) {
-		mu.Lock()
-		defer mu.Unlock()
-		if time.Since(last) < progressEvery {
-			return
-		}
-		last = time.Now()
-		params := map[string]any{"progressToken": req.Params.Meta.ProgressToken, "progress": p.Done}
-		if p.Total > 0 {
-			params["total"] = p.Total
-		}
-		if p.Message != "" {
-			params["message"] = p.Message
-		}
-		// A client that does not keep up misses some progress, nothing else.
-		_ = srv.SendNotificationToClient(ctx, "notifications/progress", params)
-	}
 }

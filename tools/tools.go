@@ -34,6 +34,11 @@ func All(e Engine, log *slog.Logger) []server.ServerTool {
 	}
 }
 
+// Names returns the names of the tools, in the same order.
+func Names() []string {
+	return []string{detectHardware.name, fetchModelCID.name, runInference.name, runBenchmark.name, queryResults.name}
+}
+
 // hints returns all four annotations, for a client assumes the worst of one
 // that is missing.
 func hints(readOnly, destructive, idempotent, openWorld bool) mcp.ToolAnnotation {

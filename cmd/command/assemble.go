@@ -24,12 +24,13 @@ import (
 // nativeName is the second binary, which holds what needs C.
 const nativeName = "ipfs-accelerate-native"
 
-// runtimeHint says how ONNX Runtime is installed.
-const runtimeHint = "run: ipfs-accelerate runtime install"
+// installRuntime says how ONNX Runtime is installed.
+const installRuntime = "run: ipfs-accelerate runtime install"
 
 // An app is the engine and what it stands on.
 type app struct {
 	home   string
+	log    *slog.Logger
 	engine *engine.Engine
 	store  *ipfsstore.Store
 	db     *benchdb.DB
@@ -38,13 +39,14 @@ type app struct {
 
 // appOptions are what differs between a command and a server.
 type appOptions struct {
-	paths     engine.Paths
-	syncLimit time.Duration
+	allow       []string      // folders whose files callers may name
+	person      bool          // may name any file and waits as long as it takes
+	syncLimit   time.Duration // how long a call waits for its work
+	runtimeHint string        // how ONNX Runtime is installed
 }
 
-// person are the options of a command: a person may name any file and waits
-// as long as it takes.
-var person = appOptions{paths: engine.Paths{All: true}}
+// person are the options of a command.
+var person = appOptions{person: true, runtimeHint: installRuntime}
 
 // assemble builds the program out of its rooms. The caller closes the app.
 func (c *cli) assemble(o appOptions) (*app, error) {
@@ -52,7 +54,7 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{home: c.dataHome()}
+	a := &app{home: c.dataHome(), log: log}
 	conf, err := config.Load(a.home)
 	if err != nil {
 		return nil, usageError{err}
@@ -61,7 +63,6 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.paths.Allowed = append(o.paths.Allowed, conf.AllowPaths...)
 	if a.store, err = ipfsstore.Open(filepath.Join(a.home, "store"), ipfsstore.Options{Sources: sources, Logger: log}); err != nil {
 		return nil, err
 	}
@@ -70,11 +71,12 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 		return nil, errors.Join(err, a.store.Close())
 	}
 	a.runner = runner.New(runner.Options{
-		Command: []string{native, "runner"}, Library: a.library, RuntimeHint: runtimeHint, Logger: log,
+		Command: []string{native, "runner"}, Library: a.library, RuntimeHint: o.runtimeHint, Logger: log,
 	})
 	a.engine = engine.New(engine.Options{
 		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Dir: filepath.Join(a.home, "engine"),
-		Paths: o.paths, SyncLimit: o.syncLimit, Logger: log, Version: Version,
+		Paths: allowed(append(o.allow, conf.AllowPaths...), o.person), SyncLimit: o.syncLimit, Wait: o.person,
+		Logger: log, Version: Version,
 	})
 	return a, nil
 }
@@ -120,7 +122,7 @@ func (c *cli) dataHome() string {
 func (a *app) library() (string, error) {
 	if lib := os.Getenv(config.EnvORT); lib != "" {
 		if _, err := os.Stat(lib); err != nil {
-			return "", engine.Errorf(engine.ErrRuntimeMissing, "%s names a file that is not there", config.EnvORT).WithHint("correct it or unset it; then %s", runtimeHint)
+			return "", engine.Errorf(engine.ErrRuntimeMissing, "%s names a file that is not there", config.EnvORT).WithHint("correct it or unset it; then %s", installRuntime)
 		}
 		return lib, nil
 	}

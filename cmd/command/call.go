@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -28,42 +29,45 @@ func (c *cli) call() *cobra.Command {
   echo '{"sql":"select count(*) from inferences"}' | ipfs-accelerate call query_results -`,
 		Args: cobra.RangeArgs(1, 2),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return toolNames(tools.All(nil, nil)), cobra.ShellCompDirectiveNoFileComp
+			return tools.Names(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		i := slices.Index(tools.Names(), args[0])
+		if i < 0 {
+			return unknownTool(args[0])
+		}
 		raw, err := c.arguments(args[1:])
 		if err != nil {
 			return err
 		}
-		return c.with(func(a *app) error {
-			all := tools.All(a.engine, nil)
-			for _, t := range all {
-				if t.Tool.Name == args[0] {
-					return c.callTool(cmd, t, raw)
-				}
-			}
-			names := toolNames(all)
-			err := fmt.Errorf("unknown tool %q; the tools are %s", args[0], strings.Join(names, ", "))
-			if s := engine.Suggest(args[0], names); s != "" {
-				err = fmt.Errorf("unknown tool %q; did you mean %q?", args[0], s)
-			}
-			return usageError{err}
-		})
+		return c.with(func(a *app) error { return c.callTool(cmd, tools.All(a.engine, a.log)[i], raw) })
 	}
 	return cmd
 }
 
-func toolNames(ts []server.ServerTool) []string {
-	names := make([]string, len(ts))
-	for i, t := range ts {
-		names[i] = t.Tool.Name
+func unknownTool(name string) error {
+	if s := engine.Suggest(name, tools.Names()); s != "" {
+		return usageError{fmt.Errorf("unknown tool %q; did you mean %q?", name, s)}
 	}
-	return names
+	return usageError{fmt.Errorf("unknown tool %q; the tools are %s", name, strings.Join(tools.Names(), ", "))}
 }
 
-// arguments reads a call's arguments: given, from stdin or from a file.
+// arguments returns a call's arguments, which must be JSON.
 func (c *cli) arguments(args []string) (json.RawMessage, error) {
+	raw, err := c.rawArguments(args)
+	if err != nil {
+		return nil, err
+	}
+	var any json.RawMessage
+	if err := json.Unmarshal(raw, &any); err != nil {
+		return nil, usageError{fmt.Errorf("the arguments are not JSON: %w", err)}
+	}
+	return raw, nil
+}
+
+// rawArguments reads a call's arguments: given, from stdin or from a file.
+func (c *cli) rawArguments(args []string) (json.RawMessage, error) {
 	switch {
 	case len(args) == 0:
 		return json.RawMessage("{}"), nil
@@ -72,7 +76,7 @@ func (c *cli) arguments(args []string) (json.RawMessage, error) {
 	case strings.HasPrefix(args[0], "@"):
 		f, err := os.Open(args[0][1:])
 		if err != nil {
-			return nil, usageError{err}
+			return nil, missing(args[0][1:], err)
 		}
 		defer f.Close() //nolint:errcheck // read-only
 		return readArguments(f)

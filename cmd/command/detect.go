@@ -12,12 +12,13 @@ import (
 )
 
 func (c *cli) detect() *cobra.Command {
-	return &cobra.Command{
+	r := engine.DetectRequest{Detail: "full"}
+	cmd := &cobra.Command{
 		Use:   "detect",
 		Short: "Say what this machine can run models on, and prove it with a canary",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(func(a *app) error {
-				d, err := a.engine.Detect(cmd.Context(), engine.DetectRequest{Detail: "full"}, nil)
+				d, err := a.engine.Detect(cmd.Context(), r, nil)
 				if err != nil {
 					return err
 				}
@@ -28,6 +29,8 @@ func (c *cli) detect() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&r.Refresh, "refresh", false, "run the canary again, also where it ran before")
+	return cmd
 }
 
 // table prints aligned columns: cells are separated by tabs.

@@ -52,12 +52,13 @@ func (c *cli) examine(ctx context.Context, a *app) []finding {
 	found = append(found, result("runtime", filepath.Base(library), err))
 	d, err := a.engine.Detect(ctx, engine.DetectRequest{Platforms: []hardware.Kind{hardware.CPU}, Refresh: true}, nil)
 	switch {
-	case err == nil && d.Best == "":
+	case err != nil:
+		found = append(found, result("canary", "", err))
+	case d.Best == "":
 		cpu := d.Platforms[len(d.Platforms)-1]
 		found = append(found, finding{Name: "canary", Detail: cpu.Reason, Fix: cpu.Fix})
 	default:
-		found = append(found, result("canary", "ran right on "+d.Best, err),
-			finding{Name: "sandbox", OK: d.Host.Sandbox != "none", Detail: d.Host.Sandbox, Fix: sandboxFix(d.Host.Sandbox)})
+		found = append(found, finding{Name: "canary", OK: true, Detail: "ran right on " + d.Best}, sandboxFinding(d.Host.Sandbox))
 	}
 	rows, err := a.engine.Results(ctx, engine.ResultsRequest{SQL: "select count(*) as n from inferences"}, nil)
 	found = append(found, result("database", fmt.Sprintf("answered in sandbox %s", rows.Sandbox), err))
@@ -86,11 +87,13 @@ func examineNative() finding {
 	return f
 }
 
-func sandboxFix(level string) string {
-	if level != "none" {
-		return ""
+// sandboxFinding is no failure where the system has no sandbox: nothing can be
+// mended.
+func sandboxFinding(level string) finding {
+	if level == "none" {
+		return finding{Name: "sandbox", OK: true, Detail: "none on this system; run only models that you trust"}
 	}
-	return "models run unconfined on this system; run only models that you trust"
+	return finding{Name: "sandbox", OK: true, Detail: level}
 }
 
 // result is the finding of a check that works or fails.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
@@ -70,7 +71,6 @@ type cli struct {
 	logLevel string
 	sources  []string
 	allow    []string
-	sandbox  bool
 
 	cancel context.CancelFunc // of --timeout
 }
@@ -96,7 +96,7 @@ func (c *cli) root() *cobra.Command {
 			return nil
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.StringVar(&c.home, "home", "", "data directory (default: $IPFS_ACCELERATE_HOME, else the system's usual place)")
 	f.BoolVar(&c.json, "json", false, "print JSON, and nothing else, on stdout")
@@ -139,8 +139,23 @@ func usageErrors(cmd *cobra.Command) {
 	}
 }
 
+// flagError is the error for a flag that is unknown or has a wrong value.
+func flagError(cmd *cobra.Command, err error) error {
+	var missing *pflag.NotExistError
+	if !errors.As(err, &missing) {
+		return usageError{err}
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	if s := engine.Suggest(missing.GetSpecifiedName(), known); s != "" {
+		err = fmt.Errorf("%w; did you mean --%s?", err, s)
+	}
+	return usageError{err}
+}
+
 func unknownCommand(cmd *cobra.Command, word string) error {
 	err := fmt.Errorf("unknown command %q for %q", word, cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		err = fmt.Errorf("%w; did you mean %q?", err, near[0])
 	}

@@ -28,6 +28,9 @@ func (c *cli) modelsAdd() *cobra.Command {
 		Long:  "Add a model file or folder. On the same file system the bytes are not copied: the\nstore links them, and notices when they are edited.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := os.Stat(args[0]); err != nil {
+				return missing(args[0], err)
+			}
 			return c.with(func(a *app) error {
 				report, done := c.storeProgress()
 				o.Progress = report
@@ -107,6 +110,9 @@ func (c *cli) modelsList() *cobra.Command {
 					}
 					return c.printJSON(map[string][]modelInfo{"models": list})
 				}
+				if len(stored) == 0 {
+					return c.table(func(w io.Writer) { row(w, "no models yet; models add PATH takes one in") })
+				}
 				return c.table(func(w io.Writer) {
 					row(w, "NAME\tSIZE\tFILES\tCID")
 					for _, m := range stored {
@@ -168,7 +174,7 @@ func (c *cli) modelsImport() *cobra.Command {
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
-					return usageError{err}
+					return missing(args[0], err)
 				}
 				defer f.Close() //nolint:errcheck // read-only
 				in = f
@@ -196,14 +202,17 @@ func (c *cli) modelsExport() *cobra.Command {
 		Short: "Export a model as a CAR file, to stdout unless --output names one",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if output == "" && (c.json || isTerminal(c.out)) {
+				return usageError{errors.New("stdout is not for a CAR file here; name --output FILE.car")}
+			}
 			return c.with(func(a *app) error {
 				if output == "" {
-					if isTerminal(c.out) {
-						return usageError{errors.New("a CAR file is not for a terminal; name --output FILE.car")}
-					}
 					return a.explain(cmd.Context(), args[0], a.store.Export(cmd.Context(), args[0], c.out))
 				}
-				return exportFile(cmd.Context(), a, args[0], output)
+				if err := exportFile(cmd.Context(), a, args[0], output); err != nil || !c.json {
+					return err
+				}
+				return c.printJSON(map[string]string{"exported": args[0], "file": output})
 			})
 		},
 	}

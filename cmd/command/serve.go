@@ -7,21 +7,21 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/mcpserver"
 )
 
 // syncLimit is how long a tool call waits for long work: clients give up on a
 // call after a minute.
 const syncLimit = 45 * time.Second
+
+// serverRuntimeHint is for an agent, which may have no shell on this machine.
+const serverRuntimeHint = "set ORT_LIB in the server's environment, or have a person run: ipfs-accelerate runtime install"
 
 // serving are the flags of serve.
 type serving struct {
@@ -46,7 +46,7 @@ func (c *cli) serve() *cobra.Command {
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8765", "loopback address for http: /mcp, /sse and, with --gateway, /ipfs/")
 	f.BoolVar(&o.gateway, "gateway", false, "serve the models of the store under /ipfs/ as a trustless gateway")
 	f.StringArrayVar(&c.allow, "allow-path", nil, "folder whose files callers may name (repeatable)")
-	f.DurationVar(&o.drain, "drain-timeout", 30*time.Second, "how long calls may go on after the input ends")
+	f.DurationVar(&o.drain, "drain-timeout", 30*time.Second, "how long calls may go on after the input ends or the server is stopped")
 	return cmd
 }
 
@@ -70,7 +70,15 @@ func (c *cli) runServer(ctx context.Context, o serving) error {
 	if stdio {
 		os.Stdout = os.Stderr // stdout is the protocol's: a stray print must not break it
 	}
-	a, err := c.assemble(appOptions{paths: c.allowed(stdio), syncLimit: syncLimit})
+	allow, err := allowedFolders(c.allow)
+	if err != nil {
+		return usageError{err}
+	}
+	if stdio {
+		allow = append(allow, workingDirectory()...)
+		c.greet()
+	}
+	a, err := c.assemble(appOptions{allow: allow, syncLimit: syncLimit, runtimeHint: serverRuntimeHint})
 	if err != nil {
 		return err
 	}
@@ -80,25 +88,24 @@ func (c *cli) runServer(ctx context.Context, o serving) error {
 // serveAll serves every transport until the input ends (with stdio) or the
 // context does.
 func (c *cli) serveAll(ctx context.Context, a *app, o serving, stdio bool) error {
-	log, err := c.logger()
-	if err != nil {
-		return err
-	}
-	srv := mcpserver.New(a.engine, mcpserver.Options{Version: Version, Logger: log})
+	srv := mcpserver.New(a.engine, mcpserver.Options{Version: Version, Logger: a.log})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, gctx := errgroup.WithContext(ctx)
 	if slices.Contains(o.transports, "http") {
 		l, err := mcpserver.ListenLoopback(gctx, o.listen)
-		if err != nil {
+		if errors.Is(err, mcpserver.ErrNotLoopback) {
 			return usageError{err}
+		}
+		if err != nil {
+			return err
 		}
 		c.announce(l)
 		mounts := map[string]http.Handler{}
 		if o.gateway {
 			mounts["/ipfs/"] = a.store.Gateway()
 		}
-		group.Go(func() error { return srv.ServeHTTP(gctx, l, mounts) })
+		group.Go(func() error { return srv.ServeHTTP(gctx, l, mounts, o.drain) })
 	}
 	if stdio {
 		group.Go(func() error {
@@ -114,19 +121,9 @@ func (c *cli) announce(l net.Listener) {
 	fmt.Fprintf(c.err, "listening on http://%s/mcp\n", l.Addr()) //nolint:errcheck // stderr may be closed
 }
 
-// allowed says which files callers of a server may name.
-func (c *cli) allowed(stdio bool) engine.Paths {
-	p := engine.Paths{Hint: "start the server with --allow-path FOLDER, or add the folder to \"allow_paths\" in its config.json"}
-	for _, dir := range c.allow {
-		if abs, err := filepath.Abs(dir); err == nil {
-			p.Allowed = append(p.Allowed, abs)
-		}
+// greet tells a person who started the server by hand what it waits for.
+func (c *cli) greet() {
+	if isTerminal(c.in) {
+		fmt.Fprintln(c.err, "waiting for MCP messages on stdin: an AI client starts this command by itself; Ctrl-C ends it") //nolint:errcheck // stderr may be closed
 	}
-	if stdio {
-		p.Allowed = append(p.Allowed, defaultAllowed(workingDirectory(), userHome())...)
-	}
-	if len(p.Allowed) > 0 {
-		p.Hint = "allowed is " + strings.Join(p.Allowed, ", ") + "; more with --allow-path FOLDER when the server is started"
-	}
-	return p
 }
