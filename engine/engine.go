@@ -28,6 +28,10 @@ type Options struct {
 	// "running" and goes on. Zero means as long as it takes.
 	SyncLimit time.Duration
 
+	// Wait has every call wait for its work, asynchronous ones too: for a
+	// program that ends with its call.
+	Wait bool
+
 	// SessionMemory bounds the bytes of idle sessions kept open. Zero means
 	// half of the machine's memory.
 	SessionMemory int64

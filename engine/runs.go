@@ -134,6 +134,8 @@ func perform[A any, P answer[A]](ctx context.Context, e *Engine, j job[A]) (A, e
 func (e *Engine) detachAfter(mode string) (<-chan time.Time, func()) {
 	limit := e.o.SyncLimit
 	switch {
+	case e.o.Wait:
+		return nil, func() {}
 	case mode == ModeAsync:
 		limit = 0
 	case limit == 0:
