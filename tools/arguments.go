@@ -148,10 +148,8 @@ func enumError(where string, k *kind.Enum) error {
 	for _, w := range k.Want {
 		e.ValidValues = append(e.ValidValues, fmt.Sprint(w))
 	}
-	if len(got) < 100 {
-		if s := engine.Suggest(got, e.ValidValues); s != "" {
-			return e.WithHint("did you mean %q?", s)
-		}
+	if s := engine.Suggest(got, e.ValidValues); s != "" {
+		return e.WithHint("did you mean %q?", s)
 	}
 	return e.WithHint("use one of the valid values")
 }
