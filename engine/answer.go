@@ -58,12 +58,21 @@ func Explain(err error) *ErrorInfo {
 	return &ErrorInfo{Code: e.Code, Message: e.Message, Hint: e.Hint, ValidValues: e.ValidValues, Retryable: e.Retryable}
 }
 
+// maxSlip is the longest word that may be a slip of the fingers, in bytes: to
+// compare long ones takes long.
+const maxSlip = 100
+
 // Suggest returns the valid word nearest to word, or "" if none is near
-// enough to be a slip of the fingers.
+// enough to be a slip of the fingers. Of two as near it is the longer one, for
+// a letter is left out more often than mistaken.
 func Suggest(word string, valid []string) string {
+	if len(word) > maxSlip {
+		return ""
+	}
 	best, bound := "", len(word)/2+1
 	for _, v := range valid {
-		if d := levenshtein.ComputeDistance(word, v); d < bound {
+		d := levenshtein.ComputeDistance(word, v)
+		if d < bound || (d == bound && best != "" && len(v) > len(best)) {
 			best, bound = v, d
 		}
 	}
