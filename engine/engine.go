@@ -118,12 +118,3 @@ func (e *Engine) concurrency() int {
 	}
 	return threads(h)
 }
-
-// threads is how many processor cores this process may keep busy.
-func threads(h hardware.Host) int {
-	n := min(h.CPU.Cores, h.CPU.Threads)
-	if q := h.CPU.Quota; q != nil && *q < float64(n) {
-		n = int(*q)
-	}
-	return max(n, 1)
-}

@@ -137,10 +137,11 @@ func (in *inferring) do(ctx context.Context) error {
 	if in.r.Explain {
 		in.out.Ranking = ranking(devices)
 	}
-	if err := in.queue(ctx); err != nil {
+	done, err := in.queue(ctx)
+	if err != nil {
 		return err
 	}
-	defer in.e.compute.Release(1)
+	defer done()
 	return in.tryDevices(ctx, devices, work)
 }
 
@@ -215,14 +216,15 @@ func (in *inferring) prepare(ctx context.Context) (func(context.Context, Session
 	}, nil
 }
 
-// queue waits for a processor core.
-func (in *inferring) queue(ctx context.Context) error {
+// queue waits until there are processor cores for the model's threads.
+func (in *inferring) queue(ctx context.Context) (done func(), err error) {
 	began := time.Now()
-	if err := in.e.compute.Acquire(ctx, 1); err != nil {
-		return err
+	n := int64(min(in.e.planThreads(&in.model.Model), in.e.concurrency()))
+	if err := in.e.compute.Acquire(ctx, n); err != nil {
+		return nil, err
 	}
 	in.t.Queue = ms(time.Since(began))
-	return nil
+	return func() { in.e.compute.Release(n) }, nil
 }
 
 // tryDevices does the work on the first device that can.

@@ -22,11 +22,7 @@ type opened struct {
 }
 
 func (e *Engine) open(m *loadedModel, c candidate, loading func(time.Duration)) *opened {
-	n := 1
-	if h, err := e.host(); err == nil {
-		n = threads(h)
-	}
-	return &opened{e: e, m: m, c: c, threads: n, loading: loading, byFile: map[string]*cachedSession{}, hit: true}
+	return &opened{e: e, m: m, c: c, threads: e.planThreads(&m.Model), loading: loading, byFile: map[string]*cachedSession{}, hit: true}
 }
 
 // Open returns the session of one of the model's files.
@@ -84,13 +80,4 @@ func (o *opened) release() {
 		o.e.sessions.release(s)
 	}
 	clear(o.byFile)
-}
-
-// bytes is about what a session of the model takes: its weights once more.
-func (m *Model) bytes() int64 {
-	var n int64
-	for _, f := range m.Files {
-		n += f.Bytes
-	}
-	return n
 }

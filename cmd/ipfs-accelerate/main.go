@@ -3,6 +3,20 @@
 // pure Go; what needs C runs in children, see ipfs-accelerate-native.
 package main
 
-import "github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/command"
+import (
+	"os"
+	"runtime/debug"
 
-func main() { command.Main() }
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/command"
+)
+
+// gcPercent trades memory for calls that the garbage collector does not
+// disturb: the program keeps a few MB, tensors come and go.
+const gcPercent = 400
+
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	command.Main()
+}

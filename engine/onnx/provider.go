@@ -126,7 +126,7 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 }
 
 // sessionOptions are what facts about small and shared machines ask for: no
-// thread spins while it waits, and the arena stays on.
+// thread spins between runs, and the arena stays on.
 func sessionOptions(plan engine.Plan) (*ort.SessionOptions, error) {
 	o, err := ort.NewSessionOptions()
 	if err != nil {
@@ -137,7 +137,7 @@ func sessionOptions(plan engine.Plan) (*ort.SessionOptions, error) {
 		o.SetIntraOpNumThreads(plan.Threads), // 0 is one per physical core to ONNX Runtime too
 		o.SetInterOpNumThreads(1),
 		o.SetCpuMemArena(true),
-		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		o.AddSessionConfigEntry("session.force_spinning_stop", "1"),
 		o.AddSessionConfigEntry("session.use_env_allocators", "1"),
 	)
 	if err != nil {
