@@ -27,9 +27,8 @@ import (
 )
 
 const (
-	blazeFace = "../../examples/models/blazeface"
-	starts    = 30  // of a server
-	calls     = 600 // of a warm server, in turn with what it is compared with
+	starts = 30  // of a server
+	calls  = 600 // of a warm server, in turn with what it is compared with
 )
 
 // figure prints one line: ID value unit goal ok|short.
@@ -128,7 +127,7 @@ func p1(t *testing.T, env []string, server, bare string) {
 	must(t, err)
 	must(t, engine.WriteNPY(f, engine.NewTensor([]int64{1, side, side, 3}, make([]float32, pixels))))
 	must(t, f.Close())
-	add := exec.Command(server, "models", "add", blazeFace, "--name", "blazeface", "--copy", "--json")
+	add := exec.Command(server, "models", "add", blazeFaceFolder, "--name", "blazeface", "--copy", "--json")
 	add.Env = append(os.Environ(), env...)
 	must(t, add.Run())
 
@@ -156,7 +155,7 @@ func p1(t *testing.T, env []string, server, bare string) {
 
 func blazeInput(tb testing.TB) string {
 	tb.Helper()
-	m := engine.Model{Dir: blazeFace}
+	m := engine.Model{Dir: blazeFaceFolder}
 	g, err := m.Graph("face_detection_front_128x128.onnx")
 	must(tb, err)
 	return g.Inputs[0].Name
@@ -165,7 +164,7 @@ func blazeInput(tb testing.TB) string {
 // directBlazeFace is BlazeFace on the binding alone, outputs made before, with
 // the settings that a runner has: what differs is the way, not the work.
 func directBlazeFace(t *testing.T, threads int) func() error {
-	m := engine.Model{Dir: blazeFace}
+	m := engine.Model{Dir: blazeFaceFolder}
 	g, err := m.Graph("face_detection_front_128x128.onnx")
 	must(t, err)
 	ort.SetSharedLibraryPath(enginetest.Runtime(t))
@@ -185,7 +184,7 @@ func directBlazeFace(t *testing.T, threads int) func() error {
 	must(t, err)
 	must(t, options.SetIntraOpNumThreads(threads))
 	must(t, options.AddSessionConfigEntry("session.force_spinning_stop", "1"))
-	s, err := ort.NewAdvancedSession(filepath.Join(blazeFace, "face_detection_front_128x128.onnx"), []string{g.Inputs[0].Name}, names, []ort.Value{in}, outs, options)
+	s, err := ort.NewAdvancedSession(filepath.Join(blazeFaceFolder, "face_detection_front_128x128.onnx"), []string{g.Inputs[0].Name}, names, []ort.Value{in}, outs, options)
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Destroy()) })
 	return func() error {
