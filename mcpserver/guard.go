@@ -54,7 +54,11 @@ func readMessage(w http.ResponseWriter, r *http.Request) (envelope, bool) {
 		http.Error(w, "send application/json", http.StatusUnsupportedMediaType) // a page can send text/plain unasked
 		return envelope{}, false
 	}
-	body, err := io.ReadAll(r.Body)
+	var body []byte
+	err := error(&http.MaxBytesError{Limit: maxBody})
+	if r.ContentLength <= maxBody { // else don't wait for what is refused
+		body, err = io.ReadAll(r.Body)
+	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

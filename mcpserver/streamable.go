@@ -42,12 +42,12 @@ func (h *streamable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	session := r.Header.Get(server.HeaderKeySessionID)
-	switch {
-	case e.Method == "notifications/cancelled": // mcp-go would take any client's
+	switch e.Method {
+	case "notifications/cancelled": // mcp-go would take any client's
 		h.cancel(session + "\n" + e.cancels())
 		w.WriteHeader(http.StatusAccepted)
 		return
-	case e.Method == "initialize":
+	case "initialize":
 		w.Header().Set(server.HeaderKeySessionID, uuid.NewString())
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -59,9 +59,11 @@ func (h *streamable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer h.enter(session+"\n"+id, cancel)()
 	}
 	out := &answer{ResponseWriter: w}
-	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		ctx = tools.WithNotifier(ctx, out.notify)
+	notify := out.notify
+	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		notify = func(string, map[string]any) {}
 	}
+	ctx = tools.WithNotifier(ctx, notify)
 	h.mcp.ServeHTTP(out, r.WithContext(ctx))
 }
 
