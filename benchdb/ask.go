@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 )
 
@@ -16,7 +17,7 @@ import (
 const (
 	maxResponse  = 8 << 20         // bytes
 	workerGrace  = 5 * time.Second // beyond a query's own limit, for start and ingest
-	ingestLimit  = 2 * time.Minute // for an ingest alone
+	ingestLimit  = time.Minute     // for an ingest alone
 	workerStderr = 4 << 10         // bytes kept for the log
 )
 
@@ -25,11 +26,11 @@ const (
 func (db *DB) ask(ctx context.Context, r request) (response, error) {
 	limit := ingestLimit
 	if r.Op == opQuery {
-		limit = time.Duration(r.TimeoutMS)*time.Millisecond + workerGrace
+		limit = r.timeout() + workerGrace
 	}
 	wctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	r.Schema, r.Dir = SchemaVersion, db.dir
+	r.Schema = SchemaVersion
 	in, err := json.Marshal(r)
 	if err != nil {
 		return response{}, err
@@ -38,40 +39,56 @@ func (db *DB) ask(ctx context.Context, r request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	cmd.Stdin = bytes.NewReader(in)
 	stderr := &tail{limit: workerStderr}
 	cmd.Stderr = stderr
-	out, err := run(cmd)
-	if len(stderr.data) > 0 {
-		db.log.Debug("worker", "stderr", string(stderr.data))
-	}
+	out, err := run(cmd, in)
 	if err == nil {
 		return decode(out)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return response{}, ctx.Err()
-	case wctx.Err() != nil:
+	case wctx.Err() != nil || spent(cmd.ProcessState, r.cpu()):
 		return response{}, ErrQueryTimeout
-	case bytes.Contains(stderr.data, []byte("bad_alloc")) || bytes.Contains(stderr.data, []byte("pthread_create")):
+	case outOfMemory(stderr.data):
 		return response{}, ErrQueryMemory
 	}
+	db.log.Warn("a database worker ended without an answer", "error", err, "stderr", string(stderr.data))
 	return response{}, fmt.Errorf("%w: %w", errWorker, err)
 }
 
-// command readies a worker: it gets nothing of this process's environment that
-// it does not need.
+// spent reports whether a process was killed for the processor time it took.
+func spent(p *os.ProcessState, limit time.Duration) bool {
+	const tick = 100 * time.Millisecond // what the system may count differently
+	return p != nil && !p.Exited() && limit > 0 && p.UserTime()+p.SystemTime() >= limit-tick
+}
+
+// outOfMemory reports whether C++, Go or the C library said so as they died.
+func outOfMemory(stderr []byte) bool {
+	for _, sign := range []string{"bad_alloc", "pthread_create", "out of memory", "cannot allocate memory"} {
+		if bytes.Contains(stderr, []byte(sign)) {
+			return true
+		}
+	}
+	return false
+}
+
+// command readies a worker in the database's folder: it gets nothing of this
+// process's environment that it does not need.
 func (db *DB) command(ctx context.Context) (*exec.Cmd, error) {
 	if len(db.o.Command) == 0 {
 		return nil, ErrNativeMissing
 	}
 	program, err := exec.LookPath(db.o.Command[0])
+	if err == nil {
+		program, err = filepath.Abs(program)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNativeMissing, err)
 	}
 	cmd := exec.CommandContext(ctx, program, db.o.Command[1:]...)
-	cmd.Dir = os.TempDir()
-	cmd.Env = []string{"HOME=" + os.TempDir(), "GOMAXPROCS=2"}
+	cmd.Dir = db.dir
+	cmd.Env = []string{"HOME=" + db.dir, "GOMAXPROCS=2"}
 	for _, keep := range []string{"PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMP", "TEMP", "GORACE"} {
 		if v, ok := os.LookupEnv(keep); ok {
 			cmd.Env = append(cmd.Env, keep+"="+v)
@@ -81,31 +98,34 @@ func (db *DB) command(ctx context.Context) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// run runs the worker and returns what it writes to its result pipe.
-func run(cmd *exec.Cmd) ([]byte, error) {
-	r, w, err := os.Pipe()
+// run runs the worker and returns what it writes to its result pipe. Its input
+// stays open until then: so it knows that it is waited for.
+func run(cmd *exec.Cmd, in []byte) ([]byte, error) {
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // read to its end, or given up
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, stdin.Close())
+	}
+	defer r.Close() // it is read to its end, or given up
 	giveResult(cmd, w)
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(err, w.Close())
+	err = cmd.Start()
+	if err := errors.Join(err, w.Close()); err != nil {
+		return nil, errors.Join(err, stdin.Close())
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
+	_, werr := stdin.Write(in)
 	out, err := io.ReadAll(io.LimitReader(r, maxResponse+1))
-	if werr := cmd.Wait(); err == nil {
-		err = werr
-	}
 	if len(out) > maxResponse {
-		return nil, fmt.Errorf("its answer is over %d bytes", maxResponse)
+		err = fmt.Errorf("its answer is over %d bytes", maxResponse)
 	}
-	if len(out) > 0 && json.Valid(out) { // how it ended does not matter once it has answered
+	// Now it can only end, for want of someone to answer.
+	err = errors.Join(err, r.Close(), cmd.Wait())
+	if len(out) <= maxResponse && json.Valid(out) { // how it ended does not matter once it has answered
 		return out, nil
 	}
-	if err == nil {
+	if err = errors.Join(werr, err); err == nil {
 		err = errors.New("it ended without an answer")
 	}
 	return nil, err

@@ -2,7 +2,6 @@ package benchdb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -35,12 +34,19 @@ const (
 	drainedSuffix = ".drained"
 )
 
-// maxSpool is the size at which a spool is begun anew, in bytes, and ingested.
+// maxSpool is the size at which a spool's file is followed by the next, in
+// bytes, and ingested.
 const maxSpool = 8 << 20
 
 // idleIngest is how long after the last record the database is brought up to
 // date, so that other programs find it so.
 const idleIngest = 30 * time.Second
+
+// queryIngest is how long a query goes on ingesting what is new.
+const queryIngest = time.Second
+
+// maxQueries is how many queries of one DB run at once; each has a process.
+const maxQueries = 4
 
 // A DB records and answers. It is safe for concurrent use, also by several
 // processes on one folder.
@@ -49,20 +55,24 @@ type DB struct {
 	o   Options
 	log *slog.Logger
 
-	spool *spool
-	idle  *time.Timer
-	work  sync.WaitGroup
-	stop  context.CancelFunc
-	ctx   context.Context //nolint:containedctx // of work in the background, ended by Close
+	spool       *spool
+	queryIngest time.Duration
+	queries     chan struct{} // holds an element per query that runs
+	idle        *time.Timer
+	full        chan struct{} // wakes the ingester
+	stop        context.CancelFunc
+	ingester    sync.WaitGroup
 }
 
 // Open returns a DB over a folder, which is made if need be. It does not touch
 // the database: that is done by the first query.
 func Open(dir string, o Options) (*DB, error) {
-	for _, d := range []string{dir, filepath.Join(dir, spoolDir)} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, fmt.Errorf("open the result log: %w", err)
-		}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the result log: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, spoolDir), 0o700); err != nil {
+		return nil, fmt.Errorf("open the result log: %w", err)
 	}
 	if o.QueryTimeout == 0 {
 		o.QueryTimeout = 10 * time.Second
@@ -71,88 +81,106 @@ func Open(dir string, o Options) (*DB, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{dir: dir, o: o, log: log, spool: newSpool(filepath.Join(dir, spoolDir))}
-	db.ctx, db.stop = context.WithCancel(context.Background())
-	db.idle = time.AfterFunc(idleIngest, db.ingestIdle)
+	db := &DB{
+		dir: dir, o: o, log: log, spool: newSpool(filepath.Join(dir, spoolDir), log), queryIngest: queryIngest,
+		queries: make(chan struct{}, maxQueries), full: make(chan struct{}, 1), idle: time.NewTimer(idleIngest),
+	}
 	db.idle.Stop()
+	ctx, stop := context.WithCancel(context.Background())
+	db.stop = stop
+	db.ingester.Go(func() { db.ingest(ctx) })
 	return db, nil
 }
 
-// Record keeps a batch. It waits for no database: it is one write, and with
-// Batch.Sync one fdatasync. What is recorded is never lost to a killed
-// process.
+// Record keeps a batch, all of it or nothing; after an error it may be either.
+// It waits for no database: it is one write, and with Batch.Sync one fsync.
+// What is recorded is not lost to a killed process. The caller's batch stays as
+// it is. Numbers that are not finite count as not measured.
 func (db *DB) Record(ctx context.Context, b Batch) error {
-	lines, err := encode(b)
-	if err != nil || len(lines) == 0 {
-		return err
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	full, err := db.spool.append(lines, b.Sync)
+	line, err := encode(b)
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	if full {
-		db.ingest()
+	if len(line) == 0 {
+		return nil
+	}
+	rotated, err := db.spool.append(line, b.Sync)
+	if rotated {
+		select {
+		case db.full <- struct{}{}:
+		default: // it is awake
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
 	}
 	db.idle.Reset(idleIngest)
 	return nil
 }
 
-// ingest brings the database up to date in the background.
-func (db *DB) ingest() {
-	if len(db.o.Command) == 0 || db.ctx.Err() != nil {
-		return
-	}
-	db.work.Go(func() {
-		if _, err := db.ask(db.ctx, request{Op: opIngest}); err != nil && db.ctx.Err() == nil {
-			db.log.Warn("bring the database up to date", "error", err)
-		}
-	})
-}
-
-func (db *DB) ingestIdle() { db.ingest() }
-
-// Close writes out what was recorded. The spool is ingested by the next query,
-// of whatever process.
-func (db *DB) Close() error {
-	db.idle.Stop()
-	db.stop()
-	db.work.Wait()
-	return db.spool.close()
-}
-
-// Query answers a question, on all that was recorded before it was asked.
+// Query answers a question, on all that was recorded before it was asked: by
+// any process, but for Table.PendingRows. Its errors are those of this
+// package, those of ctx, or tell of a worker that failed.
 func (db *DB) Query(ctx context.Context, q Query) (Table, error) {
 	if err := q.check(); err != nil {
 		return Table{}, err
 	}
-	res, err := db.ask(ctx, request{Op: opQuery, Query: q, TimeoutMS: db.o.QueryTimeout.Milliseconds()})
+	select {
+	case db.queries <- struct{}{}:
+		defer func() { <-db.queries }()
+	case <-ctx.Done():
+		return Table{}, ctx.Err()
+	}
+	res, err := db.ask(ctx, request{Op: opQuery, Query: q, IngestMS: db.queryIngest.Milliseconds(), TimeoutMS: db.o.QueryTimeout.Milliseconds()})
 	if err != nil {
 		return Table{}, err
 	}
 	return res.Table, nil
 }
 
-// maxLimit and maxSQL bound a query.
-const (
-	maxLimit     = 1000
-	defaultLimit = 20
-	maxSQL       = 64 << 10 // bytes
-)
-
-func (q *Query) check() error {
-	if q.Limit == 0 {
-		q.Limit = defaultLimit
-	}
-	switch {
-	case q.Limit < 0 || q.Limit > maxLimit:
-		return &QueryError{Message: fmt.Sprintf("limit %d is not between 1 and %d", q.Limit, maxLimit)}
-	case len(q.SQL) > maxSQL:
-		return &QueryError{Message: fmt.Sprintf("the SQL is over %d bytes", maxSQL)}
-	}
-	return nil
+// Close writes out what was recorded. The spool is ingested by the next query,
+// of whatever process. Record fails from now on.
+func (db *DB) Close() error {
+	db.stop()
+	db.ingester.Wait()
+	db.idle.Stop()
+	return db.spool.close()
 }
 
-var errWorker = errors.New("the database worker failed")
+// ingest brings the database up to date, in the background, whenever a spool
+// is full and when nothing was recorded for a while.
+func (db *DB) ingest(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-db.full:
+		case <-db.idle.C:
+			if err := db.spool.rotate(); err != nil {
+				db.log.Warn("finish a spool", "error", err)
+			}
+		}
+		if len(db.o.Command) == 0 {
+			continue
+		}
+		if err := db.ingestAll(ctx); err != nil && ctx.Err() == nil {
+			db.log.Warn("bring the database up to date", "error", err)
+		}
+	}
+}
+
+// ingestAll has worker after worker ingest for a second, so that queries have
+// their turn in between.
+func (db *DB) ingestAll(ctx context.Context) error {
+	for before := int64(-1); ; {
+		res, err := db.ask(ctx, request{Op: opIngest, IngestMS: queryIngest.Milliseconds()})
+		left := res.Table.PendingRows
+		if err != nil || left == 0 || left == before {
+			return err
+		}
+		before = left
+	}
+}

@@ -1,91 +1,121 @@
 package benchdb
 
 import (
-	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // formatVersion is that of a spool's lines. A worker leaves alone what is of a
 // later one.
 const formatVersion = 1
 
-// A line is one record in a spool.
+// maxLine bounds one batch, in bytes as it is written.
+const maxLine = 8 << 20
+
+// A line is what a spool holds of one Record call. It has one newline, its
+// last byte: a call that was cut short has left no line, and never half of one.
 type line struct {
-	Version int             `json:"v"`
-	Kind    string          `json:"kind"` // the table it belongs in
-	Row     json.RawMessage `json:"row"`
+	Version int                          `json:"v"`
+	Rows    int64                        `json:"rows"`
+	Batch   map[string][]json.RawMessage `json:"batch"` // by table, less its "_"
 }
 
-// encode makes the lines of a batch.
+// encode makes the line of a batch, empty for an empty batch.
 func encode(b Batch) ([]byte, error) {
+	n := len(b.Runs) + len(b.Results) + len(b.Inferences) + len(b.Fetches) + len(b.Environments) + len(b.Platforms) + len(b.Models)
+	if n == 0 {
+		return nil, nil
+	}
 	b.clean()
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	for _, err := range []error{
-		encodeRows(enc, "_environments", b.Environments), encodeRows(enc, "_models", b.Models), encodeRows(enc, "_platforms", b.Platforms),
-		encodeRows(enc, "_results", b.Results), encodeRows(enc, "_inferences", b.Inferences), encodeRows(enc, "_fetches", b.Fetches),
-		encodeRows(enc, "_runs", b.Runs),
-	} {
-		if err != nil {
-			return nil, err
-		}
+	if err := b.check(); err != nil {
+		return nil, err
 	}
-	return out.Bytes(), nil
-}
-
-func encodeRows[T any](enc *json.Encoder, kind string, rows []T) error {
-	for _, r := range rows {
-		row, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		if err := enc.Encode(line{formatVersion, kind, row}); err != nil {
-			return err
-		}
+	data, err := json.Marshal(b)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	data = fmt.Appendf(nil, `{"v":%d,"rows":%d,"batch":%s}`+"\n", formatVersion, n, data)
+	if len(data) > maxLine {
+		return nil, fmt.Errorf("a batch of %d bytes is over %d", len(data), maxLine)
+	}
+	return data, nil
 }
 
 // clean makes a batch fit to be encoded: times in UTC with the microseconds
-// that the database has, and no NaN, which JSON does not have.
+// that the database has, and no NaN, which JSON does not have. The caller's
+// own rows stay as they are.
 func (b *Batch) clean() {
-	times := []*time.Time{}
-	for i := range b.Results {
-		times = append(times, &b.Results[i].Timestamp)
-		b.Results[i].Throughput = finite(b.Results[i].Throughput)
-		for j, l := range b.Results[i].Latencies {
-			b.Results[i].Latencies[j] = finite(l)
-		}
-	}
-	for i := range b.Inferences {
-		times = append(times, &b.Inferences[i].Timestamp)
-	}
-	for i := range b.Fetches {
-		times = append(times, &b.Fetches[i].Timestamp)
-	}
-	for i := range b.Environments {
-		times = append(times, &b.Environments[i].Timestamp)
-	}
-	for i := range b.Platforms {
-		times = append(times, &b.Platforms[i].Timestamp)
-	}
-	for i := range b.Models {
-		times = append(times, &b.Models[i].Timestamp)
-	}
-	for i := range b.Runs {
-		times = append(times, &b.Runs[i].StartedAt, &b.Runs[i].At)
-	}
-	for _, t := range times {
-		*t = t.UTC().Truncate(time.Microsecond)
+	each(&b.Results, (*Result).clean)
+	each(&b.Inferences, (*Inference).clean)
+	each(&b.Fetches, func(f *Fetch) { normalize(&f.Timestamp); finite(&f.TotalMS) })
+	each(&b.Environments, func(e *Environment) { normalize(&e.Timestamp) })
+	each(&b.Platforms, func(p *Platform) { normalize(&p.Timestamp) })
+	each(&b.Models, func(m *Model) { normalize(&m.Timestamp) })
+	each(&b.Runs, func(r *Run) { normalize(&r.StartedAt); normalize(&r.At) })
+}
+
+func (r *Result) clean() {
+	normalize(&r.Timestamp)
+	finite(&r.Throughput)
+	r.Latencies = slices.DeleteFunc(slices.Clone(r.Latencies), infinite)
+	if r.AccuracyScore != nil && infinite(*r.AccuracyScore) {
+		r.AccuracyScore = nil
 	}
 }
 
-func finite(x float64) float64 {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return 0
+func (i *Inference) clean() {
+	normalize(&i.Timestamp)
+	for _, ms := range []*float64{&i.QueueMS, &i.FetchMS, &i.LoadMS, &i.PreprocessMS, &i.RunMS, &i.PostMS, &i.TotalMS} {
+		finite(ms)
 	}
-	return x
+}
+
+// each replaces rows by a copy that f has changed.
+func each[T any](rows *[]T, f func(*T)) {
+	*rows = slices.Clone(*rows)
+	for i := range *rows {
+		f(&(*rows)[i])
+	}
+}
+
+func normalize(t *time.Time) { *t = t.UTC().Truncate(time.Microsecond) }
+
+// finite makes what was not measured 0.
+func finite(x *float64) {
+	if infinite(*x) {
+		*x = 0
+	}
+}
+
+func infinite(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
+
+// check refuses rows whose keys the database would refuse: there nobody would
+// be told.
+func (b *Batch) check() error {
+	for i, r := range b.Results {
+		if err := uuid.Validate(r.ID); err != nil {
+			return fmt.Errorf("result %d: id %q: %w", i, r.ID, err)
+		}
+	}
+	for i, r := range b.Inferences {
+		if err := uuid.Validate(r.ID); err != nil {
+			return fmt.Errorf("inference %d: id %q: %w", i, r.ID, err)
+		}
+	}
+	for i, r := range b.Fetches {
+		if err := uuid.Validate(r.ID); err != nil {
+			return fmt.Errorf("fetch %d: id %q: %w", i, r.ID, err)
+		}
+	}
+	for i, r := range b.Platforms {
+		if err := uuid.Validate(r.ID); err != nil {
+			return fmt.Errorf("platform %d: id %q: %w", i, r.ID, err)
+		}
+	}
+	return nil
 }

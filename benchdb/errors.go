@@ -12,6 +12,9 @@ var (
 	ErrLocked        = errors.New("another program holds the database")
 )
 
+// errWorker is what no caller can do anything about.
+var errWorker = errors.New("the database worker failed")
+
 // A QueryError is a query that its author can correct.
 type QueryError struct {
 	Message     string // what is wrong with it

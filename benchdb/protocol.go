@@ -10,13 +10,19 @@ const (
 	opQuery  = "query"
 )
 
-// A request is what a worker reads on its standard input.
+// maxRequest bounds a request, in bytes: an agent's SQL may grow sixfold in
+// JSON.
+const maxRequest = 1 << 20
+
+// A request is what a worker reads on its standard input. It works in its
+// working directory, so that no path is in what it says. Its input stays open
+// for as long as someone waits for the response.
 type request struct {
 	Schema    int    `json:"schema"`
 	Op        string `json:"op"`
-	Dir       string `json:"dir"`
 	Query     Query  `json:"query"`
-	TimeoutMS int64  `json:"timeout_ms"`
+	IngestMS  int64  `json:"ingest_ms"`  // how long it goes on ingesting
+	TimeoutMS int64  `json:"timeout_ms"` // of the query
 }
 
 // A response is what a worker writes to descriptor 3: its standard output is

@@ -3,6 +3,7 @@ package benchdb
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,76 +13,96 @@ import (
 	"github.com/google/uuid"
 )
 
-// A spool is where one process appends its records, in files of its own named
-// WRITER-N.ndjson; a full one is followed by the next. For as long as the
-// process lives it holds a lock on WRITER.lock, so that others know.
+// A spool is where one process, the writer, appends its records: in files of
+// its own named WRITER-N.ndjson. A full or old one is followed by the next, and
+// never written to again. For as long as the writer lives it holds a lock on
+// WRITER.lock, so that others know.
 type spool struct {
-	dir    string
-	writer string // names this process's spools
-	flush  *time.Timer
+	dir   string
+	limit int64 // a file of so many bytes is full
+	log   *slog.Logger
+	flush *time.Timer
 
 	mu     sync.Mutex // guards what follows
+	writer string
+	lock   *flock.Flock
 	n      int
 	file   *os.File
-	lock   *flock.Flock
 	size   int64
-	dirty  bool // written to since the last fdatasync
+	begun  time.Time
+	dirty  bool // written to since the last fsync was begun
 	closed bool
 }
 
 // flushAfter is how long a record may be lost to a power cut.
 const flushAfter = time.Second
 
-func newSpool(dir string) *spool {
-	s := &spool{dir: dir, writer: uuid.Must(uuid.NewV7()).String()}
+// spoolAge is how long a file is written to: its records are in the database
+// too, and what is forgotten there should not be kept here.
+const spoolAge = time.Hour
+
+func newSpool(dir string, log *slog.Logger) *spool {
+	s := &spool{dir: dir, limit: maxSpool, log: log}
 	s.flush = time.AfterFunc(flushAfter, s.sync)
 	s.flush.Stop()
 	return s
 }
 
-// append writes lines at the end of the spool in one write. full says that the
-// spool was so large that a new one was begun.
-func (s *spool) append(lines []byte, sync bool) (full bool, err error) {
+// append writes a line at the end of the spool in one write. rotated says that
+// a file was finished for it.
+func (s *spool) append(line []byte, sync bool) (rotated bool, err error) {
+	file, rotated, err := s.write(line, sync)
+	if err != nil || !sync {
+		return rotated, err
+	}
+	return rotated, syncFile(file)
+}
+
+func (s *spool) write(line []byte, sync bool) (file *os.File, rotated bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false, os.ErrClosed
+		return nil, false, os.ErrClosed
 	}
-	if full = s.size >= maxSpool; full || s.file == nil {
+	rotated = s.file != nil && (s.size >= s.limit || time.Since(s.begun) > spoolAge)
+	if rotated || s.file == nil {
 		if err := s.next(); err != nil {
-			return false, err
+			return nil, false, err
 		}
 	}
-	n, err := s.file.Write(lines)
-	if err != nil {
-		// A torn line would swallow the next record: take it back.
-		return full, errors.Join(err, s.file.Truncate(s.size))
+	if _, err := s.file.Write(line); err != nil {
+		return nil, rotated, errors.Join(err, s.takeBack())
 	}
-	s.size += int64(n)
-	if sync {
-		s.dirty = false
-		return full, s.file.Sync()
-	}
-	if !s.dirty {
+	s.size += int64(len(line))
+	if !sync && !s.dirty {
 		s.dirty = true
 		s.flush.Reset(flushAfter)
 	}
-	return full, nil
+	return s.file, rotated, nil
 }
 
-// next begins a new file; s.mu is held. The lock is there before the first
-// file, for a spool without one is a dead process's and is removed once it is
-// ingested.
+// takeBack removes a line that was written in part: the next would become the
+// rest of it. No worker can have read it, for it has no end. s.mu is held.
+func (s *spool) takeBack() error {
+	err := s.file.Truncate(s.size)
+	if err != nil {
+		s.size = s.limit // go on in another file
+	}
+	return err
+}
+
+// next finishes the file and begins another; s.mu is held. The lock is there
+// before the first file, for a spool without one is a dead writer's and is
+// removed once it is ingested; so is one that has a successor.
 func (s *spool) next() error {
-	if s.lock == nil {
-		lock := flock.New(filepath.Join(s.dir, s.writer+lockSuffix))
-		if _, err := lock.TryLock(); err != nil {
-			return err
-		}
-		s.lock = lock
+	if err := s.join(); err != nil {
+		return err
+	}
+	if err := s.finish(); err != nil {
+		s.log.Warn("finish a spool", "error", err)
 	}
 	s.n++
-	name := filepath.Join(s.dir, fmt.Sprintf("%s-%d%s", s.writer, s.n, spoolSuffix))
+	name := filepath.Join(s.dir, fmt.Sprintf("%s-%06d%s", s.writer, s.n, spoolSuffix))
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -89,12 +110,53 @@ func (s *spool) next() error {
 	if err := syncDir(s.dir); err != nil {
 		return errors.Join(err, file.Close())
 	}
-	err = s.finish()
-	s.file, s.size = file, 0
-	return err
+	s.file, s.size, s.begun = file, 0, time.Now()
+	return nil
 }
 
-// finish closes the current file, if there is one; s.mu is held.
+// join makes this process a writer; s.mu is held. A worker that tidies up may
+// have removed the lock before it was taken: then it is tried again.
+func (s *spool) join() error {
+	for s.lock == nil {
+		writer := uuid.Must(uuid.NewV7()).String()
+		lock := flock.New(filepath.Join(s.dir, writer+lockSuffix))
+		ok, err := lock.TryLock()
+		if err != nil {
+			return err
+		}
+		if ok && stillThere(lock) {
+			s.writer, s.lock = writer, lock
+			return nil
+		}
+		if err := lock.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stillThere reports whether a lock that is held is on the file of its name.
+func stillThere(lock *flock.Flock) bool {
+	held, err := lock.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(lock.Path())
+	return err == nil && os.SameFile(held, named)
+}
+
+// rotate finishes the file, if anything is in it, so that it can be ingested
+// and removed.
+func (s *spool) rotate() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.file == nil || s.size == 0 {
+		return nil
+	}
+	return s.next()
+}
+
+// finish closes the file, if there is one; s.mu is held.
 func (s *spool) finish() error {
 	if s.file == nil {
 		return nil
@@ -104,13 +166,26 @@ func (s *spool) finish() error {
 	return err
 }
 
-// sync puts what was written on disk. A failure shows in the next write.
+// sync puts what was written on disk. Records don't wait for it.
 func (s *spool) sync() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file != nil && s.dirty {
-		s.dirty = s.file.Sync() != nil
+	file := s.file
+	s.dirty = false
+	s.mu.Unlock()
+	if file == nil {
+		return
 	}
+	if err := syncFile(file); err != nil {
+		s.log.Warn("put records on disk", "error", err)
+	}
+}
+
+// syncFile puts a file on disk, unless that was done when it was finished.
+func syncFile(f *os.File) error {
+	if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 func (s *spool) close() error {
@@ -121,6 +196,7 @@ func (s *spool) close() error {
 	err := s.finish()
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
+		s.lock = nil
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 )
@@ -29,13 +30,30 @@ const (
 	confineMemory = queryMemory + 400<<20
 )
 
+// timeout is the query's own limit.
+func (r request) timeout() time.Duration { return time.Duration(r.TimeoutMS) * time.Millisecond }
+
+// cpu is the processor time of a worker that answers a query, 0 for one that
+// does not: two threads for the time limit, and what the start and the ingest
+// take. A query that DuckDB can't interrupt ends by it though its caller is
+// gone.
+func (r request) cpu() time.Duration {
+	if r.Op != opQuery {
+		return 0
+	}
+	return (2*(r.timeout()+time.Duration(r.IngestMS)*time.Millisecond) + 2*time.Second).Round(time.Second)
+}
+
 // Work answers the one request on in, and writes the response to out. It is
-// what a worker process does.
+// what a worker process does, in the database's folder: when in ends before
+// the response is written, nobody waits for it any more, and it ends the
+// process.
 func Work(ctx context.Context, in io.Reader, out io.Writer, o WorkerOptions) error {
 	var r request
-	if err := json.NewDecoder(io.LimitReader(in, 1<<20)).Decode(&r); err != nil {
+	if err := json.NewDecoder(io.LimitReader(in, maxRequest)).Decode(&r); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
+	go endWith(in)
 	res := response{Schema: SchemaVersion}
 	if r.Schema == SchemaVersion {
 		w := &worker{o: o, r: r}
@@ -45,6 +63,13 @@ func Work(ctx context.Context, in io.Reader, out io.Writer, o WorkerOptions) err
 	return json.NewEncoder(out).Encode(res)
 }
 
+// endWith ends the process with its input. There is no gentler way out of C,
+// and no need for one: a killed worker leaves nothing behind.
+func endWith(in io.Reader) {
+	io.Copy(io.Discard, in) //nolint:errcheck // either way nobody is there
+	os.Exit(1)
+}
+
 // worker is one request as it is worked on.
 type worker struct {
 	o WorkerOptions
@@ -52,19 +77,19 @@ type worker struct {
 }
 
 func (w *worker) do(ctx context.Context) (Table, error) {
+	pending, err := w.ingest(ctx)
 	switch w.r.Op {
 	case opIngest:
-		_, err := w.ingest(ctx, ingestLimit, true)
-		return Table{}, err
+		return Table{PendingRows: pending}, err
 	case opQuery:
-		pending, err := w.ingest(ctx, queryIngest, false)
 		if err != nil && !errors.Is(err, ErrLocked) && !errors.Is(err, errNewerSchema) {
 			return Table{}, err
 		}
 		t, qerr := w.query(ctx)
 		t.PendingRows = pending
-		if qerr != nil && errors.Is(err, ErrLocked) {
-			return t, err // it names who holds the database
+		var mistake *QueryError
+		if qerr != nil && err != nil && !errors.As(qerr, &mistake) {
+			return t, err // the reason why
 		}
 		return t, qerr
 	}
@@ -88,7 +113,7 @@ func failureOf(err error) *failure {
 	case errors.Is(err, errNewerSchema):
 		f.Kind = failSchema
 	case errors.Is(err, ErrLocked):
-		f.Kind = failLocked
+		f.Kind, f.Message = failLocked, strings.TrimPrefix(f.Message, ErrLocked.Error()+": ")
 	case isMemory(err):
 		f.Kind = failMemory
 	}

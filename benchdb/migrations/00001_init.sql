@@ -31,17 +31,26 @@ create table _models (
     primary key (cid, timestamp)
 );
 
--- What became of a run, newest row last. spool is the writer that owns it.
+-- What became of a run, newest row last. writer owns the run.
 create table _runs (
     run_id varchar, updated_at timestamptz, kind varchar, status varchar, started_at timestamptz, model_name varchar,
-    model_cid varchar, done bigint, total bigint, unit varchar, message varchar, answer json, error varchar, spool varchar,
+    model_cid varchar, done bigint, total bigint, unit varchar, message varchar, answer json, error varchar, writer varchar,
     primary key (run_id, updated_at, status)
 );
 
+-- Where each run has come to: the end of a run wins over its progress,
+-- whatever the clocks of the machine said.
+create view _run_states as
+    select * replace (min(started_at) over (partition by run_id) as started_at), status in ('completed', 'failed', 'cancelled') as ended
+    from _runs
+    qualify row_number() over (partition by run_id order by status not in ('queued', 'running') desc, updated_at desc) = 1;
+
+-- inference_time is the median of the samples, in milliseconds. What was not
+-- measured is NULL.
 create view benchmark_results as
-    select id::varchar as id, timestamp, model_name, hardware_type, list_median(latencies) as inference_time, throughput,
+    select id::varchar as id, timestamp, model_name, hardware_type, list_median(latencies) as inference_time, nullif(throughput, 0) as throughput,
            memory_bytes as memory_usage, accuracy_score, metadata, run_id, model_cid, task, workload, device, precision,
-           batch_size, warmup, len(latencies) as samples, list_aggregate(latencies, 'quantile_cont', 0.9) as p90_ms,
+           batch_size, warmup, coalesce(len(latencies), 0) as samples, list_aggregate(latencies, 'quantile_cont', 0.9) as p90_ms,
            nullif(error, '') as error, environment
     from _results;
 
@@ -80,6 +89,7 @@ drop view fetches;
 drop view inferences;
 drop view samples;
 drop view benchmark_results;
+drop view _run_states;
 drop table _runs;
 drop table _models;
 drop table _platforms;
