@@ -47,7 +47,7 @@ func useClient(t *testing.T, transport mcp.Transport) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer session.Close() //nolint:errcheck // the server has its own opinion
+	defer session.Close()
 	t.Logf("speaks %s", session.InitializeResult().ProtocolVersion)
 	tools, err := session.ListTools(t.Context(), nil)
 	if err != nil || len(tools.Tools) != 5 {

@@ -81,7 +81,7 @@ func (s *Server) handler(stop context.Context, mounts map[string]http.Handler) h
 	sse := newEvents(stop, s)
 	mux.HandleFunc("/sse", sse.stream)
 	mux.HandleFunc("/message", sse.message)
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }) //nolint:errcheck // the client has gone
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	for pattern, h := range mounts {
 		mux.Handle(pattern, h)
 	}

@@ -52,7 +52,7 @@ func serve(t *testing.T, e *fake, drain time.Duration) *site {
 }
 
 // do sends a request. Header pairs follow the body.
-func (s *site) do(method, path string, body io.Reader, header ...string) *http.Response {
+func (s *site) do(method, path string, body io.Reader, header ...string) reply {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, body)
 	if err != nil {
@@ -71,28 +71,35 @@ func (s *site) do(method, path string, body io.Reader, header ...string) *http.R
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { res.Body.Close() }) //nolint:errcheck // read-only
-	return res
+	s.t.Cleanup(func() { res.Body.Close() })
+	return reply{res.StatusCode, res.Header, res.Body}
 }
 
-func (s *site) post(message string, header ...string) *http.Response {
+// A reply is a response whose body is closed at the end of the test.
+type reply struct {
+	status int
+	header http.Header
+	body   io.ReadCloser
+}
+
+func (s *site) post(message string, header ...string) reply {
 	s.t.Helper()
 	return s.do(http.MethodPost, "/mcp", strings.NewReader(message), header...)
 }
 
-func body(t *testing.T, res *http.Response) string {
+func text(t *testing.T, r reply) string {
 	t.Helper()
-	data, err := io.ReadAll(res.Body)
+	data, err := io.ReadAll(r.body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
 }
 
-func wantStatus(t *testing.T, what string, res *http.Response, want int) {
+func wantStatus(t *testing.T, what string, r reply, want int) {
 	t.Helper()
-	if res.StatusCode != want {
-		t.Errorf("%s: status %d, want %d", what, res.StatusCode, want)
+	if r.status != want {
+		t.Errorf("%s: status %d, want %d", what, r.status, want)
 	}
 }
 
@@ -121,8 +128,8 @@ func TestServeHTTP_refusesOtherSites(t *testing.T) {
 				continue
 			}
 			wantStatus(t, path+" from "+origin, res, http.StatusForbidden)
-			if res.Header.Get("Access-Control-Allow-Origin") != "" {
-				t.Errorf("%s from %s: allows %s", path, origin, res.Header.Get("Access-Control-Allow-Origin"))
+			if res.header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s from %s: allows %s", path, origin, res.header.Get("Access-Control-Allow-Origin"))
 			}
 		}
 	}
@@ -138,10 +145,10 @@ func TestServeHTTP_allowsNoOrigin(t *testing.T) {
 	for _, path := range routes {
 		for _, header := range [][]string{nil, {"Origin", s.url}} {
 			res := s.do(http.MethodGet, path, nil, header...)
-			if got := res.Header.Get("Access-Control-Allow-Origin"); got != "" && got != s.url {
+			if got := res.header.Get("Access-Control-Allow-Origin"); got != "" && got != s.url {
 				t.Errorf("%s allows %s", path, got)
 			}
-			res.Body.Close() //nolint:errcheck // read-only
+			res.body.Close()
 		}
 	}
 }
@@ -189,10 +196,10 @@ func TestServeHTTP_methods(t *testing.T) {
 		wantStatus(t, fmt.Sprint(c.method, " ", c.path, " ", c.header), res, c.want)
 	}
 	for _, garbage := range []string{"", "hello", `[{"jsonrpc":"2.0","id":1,"method":"ping"}]`, strings.Repeat("[", 20_000)} {
-		if res := s.post(garbage); res.StatusCode != http.StatusBadRequest && res.StatusCode != http.StatusOK {
-			t.Errorf("%.20q: status %d", garbage, res.StatusCode)
-		} else if text := body(t, res); !strings.Contains(text, `"error"`) {
-			t.Errorf("%.20q: %s", garbage, text)
+		if res := s.post(garbage); res.status != http.StatusBadRequest && res.status != http.StatusOK {
+			t.Errorf("%.20q: status %d", garbage, res.status)
+		} else if got := text(t, res); !strings.Contains(got, `"error"`) {
+			t.Errorf("%.20q: %s", garbage, got)
 		}
 	}
 }
@@ -205,7 +212,7 @@ func TestServeHTTP_finishesCalls(t *testing.T) {
 	wantStatus(t, "message", s.do(http.MethodPost, endpoint, strings.NewReader(request(7, "hold", "x"))), http.StatusAccepted)
 	<-e.started
 	answer := make(chan string)
-	go func() { answer <- body(t, s.post(request(1, "hold", "x"))) }()
+	go func() { answer <- text(t, s.post(request(1, "hold", "x"))) }()
 	<-e.started
 	listening := s.post(modern(9, "subscriptions/listen", `"notifications":{}`), "Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", "subscriptions/listen")
 	s.stop()
@@ -214,9 +221,9 @@ func TestServeHTTP_finishesCalls(t *testing.T) {
 		if err != nil {
 			break
 		}
-		conn.Close() //nolint:errcheck // nothing was sent
+		conn.Close()
 	}
-	io.Copy(io.Discard, listening.Body) //nolint:errcheck // it ends at once, though calls go on
+	io.Copy(io.Discard, listening.body) //nolint:errcheck // it ends at once, though calls go on
 	close(e.release)
 	if got := <-answer; !strings.Contains(got, "held") {
 		t.Errorf("got %q", got)
@@ -243,7 +250,7 @@ func TestServeHTTP_drainTimeout(t *testing.T) {
 	go func() {
 		res, err := s.client.Post(s.url+"/mcp", "application/json", strings.NewReader(request(1, "hold", "x")))
 		if err == nil {
-			res.Body.Close() //nolint:errcheck // read-only
+			res.Body.Close()
 		}
 	}()
 	<-e.started
@@ -264,14 +271,14 @@ func TestServeHTTP_cancel(t *testing.T) {
 	s := serve(t, e, time.Minute)
 	var sessions, answers [2]string
 	for i := range sessions {
-		if sessions[i] = s.post(initialize).Header.Get("Mcp-Session-Id"); sessions[i] == "" {
+		if sessions[i] = s.post(initialize).header.Get("Mcp-Session-Id"); sessions[i] == "" {
 			t.Fatal("no session id")
 		}
 	}
 	done := make(chan int)
 	for i, id := range sessions {
 		go func() {
-			answers[i] = body(t, s.post(request(1, "hold", fmt.Sprint("client ", i)), "Mcp-Session-Id", id))
+			answers[i] = text(t, s.post(request(1, "hold", fmt.Sprint("client ", i)), "Mcp-Session-Id", id))
 			done <- i
 		}()
 		<-e.started
@@ -296,7 +303,7 @@ func TestServeHTTP_disconnect(t *testing.T) {
 	events, endpoint := s.openStream()
 	s.do(http.MethodPost, endpoint, strings.NewReader(request(7, "hold", "x")))
 	<-e.started
-	events.res.Body.Close() //nolint:errcheck // read-only
+	events.res.body.Close()
 	if err := <-e.ended; err == nil {
 		t.Error("a call over SSE was not cancelled")
 	}
@@ -311,7 +318,7 @@ func TestServeHTTP_disconnect(t *testing.T) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if res, err := s.client.Do(req); err == nil {
-		res.Body.Close() //nolint:errcheck // read-only
+		res.Body.Close()
 		t.Error("answered")
 	}
 	if err := <-e.ended; err == nil {
@@ -325,12 +332,12 @@ func TestServeHTTP_plainAnswer(t *testing.T) {
 	close(e.release)
 	s := serve(t, e, time.Minute)
 	res := s.post(request(1, "progress", "x"), "Accept", "application/json")
-	if text := body(t, res); res.Header.Get("Content-Type") != "application/json" || !strings.HasPrefix(text, `{"jsonrpc":"2.0","id":1,"result":`) {
-		t.Errorf("got %s: %s", res.Header.Get("Content-Type"), text)
+	if got := text(t, res); res.header.Get("Content-Type") != "application/json" || !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":1,"result":`) {
+		t.Errorf("got %s: %s", res.header.Get("Content-Type"), got)
 	}
 	res = s.post(request(1, "progress", "x"))
-	if text := body(t, res); res.Header.Get("Content-Type") != "text/event-stream" || strings.Count(text, "event: message\ndata: ") != 2 {
-		t.Errorf("got %s: %s", res.Header.Get("Content-Type"), text)
+	if got := text(t, res); res.header.Get("Content-Type") != "text/event-stream" || strings.Count(got, "event: message\ndata: ") != 2 {
+		t.Errorf("got %s: %s", res.header.Get("Content-Type"), got)
 	}
 }
 
@@ -351,7 +358,7 @@ func TestListenLoopback(t *testing.T) {
 			t.Logf("%s: %v", address, err)
 			continue
 		}
-		l.Close() //nolint:errcheck // nothing was accepted
+		l.Close()
 	}
 }
 
@@ -375,7 +382,7 @@ func TestServeHTTP_ipv6(t *testing.T) {
 // eventStream is the receiving side of an SSE client.
 type eventStream struct {
 	t   *testing.T
-	res *http.Response
+	res reply
 	in  *bufio.Reader
 }
 
@@ -383,7 +390,7 @@ type eventStream struct {
 func (s *site) openStream() (*eventStream, string) {
 	s.t.Helper()
 	res := s.do(http.MethodGet, "/sse", nil)
-	e := &eventStream{s.t, res, bufio.NewReader(res.Body)}
+	e := &eventStream{s.t, res, bufio.NewReader(res.body)}
 	return e, e.next()
 }
 

@@ -62,7 +62,7 @@ func (e *events) stream(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	s := &stream{newLedger(), ctx}
-	defer context.AfterFunc(e.stop, func() {
+	defer context.AfterFunc(e.stop, func() { //nolint:contextcheck // the server may stop before the request
 		s.answered(ctx, "")
 		cancel()
 	})()

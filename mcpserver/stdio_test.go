@@ -83,7 +83,7 @@ func TestServeStdio_drains(t *testing.T) {
 	for range calls {
 		<-e.started
 	}
-	c.in.Close() //nolint:errcheck // it returns nil
+	c.in.Close()
 	close(e.release)
 	answers := c.close()
 	if len(answers) != calls {
@@ -128,7 +128,7 @@ func TestServeStdio_stopped(t *testing.T) {
 	if err := <-e.ended; err == nil {
 		t.Error("the call was not cancelled")
 	}
-	inW.Close() //nolint:errcheck // it returns nil
+	inW.Close()
 }
 
 // What a client takes back ends, and is not answered.
@@ -232,7 +232,7 @@ func TestServeStdio_progress(t *testing.T) {
 		for i := range calls {
 			io.WriteString(c.in, request(i, "progress", "x")+"\n") //nolint:errcheck // the test reads the answers
 		}
-		c.in.Close() //nolint:errcheck // it returns nil
+		c.in.Close()
 	}()
 	told, answered := map[string]int{}, map[string]bool{}
 	for range 2 * calls {

@@ -53,7 +53,7 @@ func (h *streamable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	if e.Method == "subscriptions/listen" {
-		defer context.AfterFunc(h.stop, cancel)()
+		defer context.AfterFunc(h.stop, cancel)() //nolint:contextcheck // the server may stop before the request
 	}
 	if id := e.request(); session != "" && id != "" {
 		defer h.enter(session+"\n"+id, cancel)()

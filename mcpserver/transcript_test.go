@@ -37,7 +37,7 @@ func transcript(t *testing.T, file string) {
 	}
 	c := dial(t, newServer(newFake()), time.Minute)
 	var got bytes.Buffer
-	for _, line := range strings.Split(strings.TrimSpace(string(a.Files[0].Data)), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(string(a.Files[0].Data)), "\n") {
 		c.send(line)
 		var m struct{ ID, Method any }
 		if json.Unmarshal([]byte(line), &m) == nil && m.ID == nil {
@@ -79,10 +79,10 @@ func dial(t *testing.T, srv interface {
 	c := &conn{t, inW, bufio.NewReaderSize(out, 1<<20), make(chan error, 1)}
 	go func() {
 		err := srv.ServeStdio(t.Context(), in, outW, drain)
-		outW.Close() //nolint:errcheck // it returns nil
+		outW.Close()
 		c.done <- err
 	}()
-	t.Cleanup(func() { inW.Close() }) //nolint:errcheck // it returns nil
+	t.Cleanup(func() { inW.Close() })
 	return c
 }
 
@@ -111,7 +111,7 @@ func (c *conn) receive() []byte {
 // close ends the input, waits for the server and returns what it still said.
 func (c *conn) close() []string {
 	c.t.Helper()
-	c.in.Close() //nolint:errcheck // it returns nil
+	c.in.Close()
 	rest, err := io.ReadAll(c.out)
 	if err != nil {
 		c.t.Fatal(err)

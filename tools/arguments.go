@@ -17,8 +17,8 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
 
-// codeUnknownArgument is for a key that the tool does not have.
-const codeUnknownArgument engine.Code = "unknown_argument"
+// errUnknownArgument is for a key that the tool does not have.
+const errUnknownArgument engine.Code = "unknown_argument"
 
 // An argumentReader checks and decodes the arguments of one tool.
 type argumentReader struct {
@@ -134,7 +134,7 @@ func rank(ve *jsonschema.ValidationError) string {
 }
 
 func (a *argumentReader) unknown(location []string, key string) error {
-	e := engine.Errorf(codeUnknownArgument, "unknown argument %q", joinPath(strings.Join(location, "."), key))
+	e := engine.Errorf(errUnknownArgument, "unknown argument %q", joinPath(strings.Join(location, "."), key))
 	e.ValidValues = slices.Sorted(maps.Keys(a.root.at(location).Properties))
 	if s := engine.Suggest(key, e.ValidValues); s != "" {
 		return e.WithHint("did you mean %q?", s)

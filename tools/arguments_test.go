@@ -63,11 +63,11 @@ func TestRead_refuses(t *testing.T) {
 	fields := []string{"big", "free", "n", "on", "sizes", "tensors", "text", "texts", "word", "x"}
 	deep := strings.Repeat(`{"a":`, 20_000) + "1" + strings.Repeat("}", 20_000)
 	for args, want := range map[string]engine.ErrorInfo{
-		`{"txt":"x"}`:               {Code: codeUnknownArgument, Message: `unknown argument "txt"`, Hint: `did you mean "text"?`, ValidValues: fields},
-		`{"zzzzzzz":1,"aaaaaaa":2}`: {Code: codeUnknownArgument, Message: `unknown argument "aaaaaaa"`, Hint: "use one of the valid values", ValidValues: fields},
-		`{"n":"x","txt":1}`:         {Code: codeUnknownArgument, Message: `unknown argument "txt"`, Hint: `did you mean "text"?`, ValidValues: fields},
+		`{"txt":"x"}`:               {Code: errUnknownArgument, Message: `unknown argument "txt"`, Hint: `did you mean "text"?`, ValidValues: fields},
+		`{"zzzzzzz":1,"aaaaaaa":2}`: {Code: errUnknownArgument, Message: `unknown argument "aaaaaaa"`, Hint: "use one of the valid values", ValidValues: fields},
+		`{"n":"x","txt":1}`:         {Code: errUnknownArgument, Message: `unknown argument "txt"`, Hint: `did you mean "text"?`, ValidValues: fields},
 		`{"tensors":[{"name":"x","sape":[1]}]}`: {
-			Code: codeUnknownArgument, Message: `unknown argument "tensors.0.sape"`, Hint: `did you mean "shape"?`,
+			Code: errUnknownArgument, Message: `unknown argument "tensors.0.sape"`, Hint: `did you mean "shape"?`,
 			ValidValues: []string{"base64", "data", "dtype", "file", "name", "shape"},
 		},
 		`{"n":8.5}`:                        {Message: `argument "n" is a number, not an integer`},
@@ -146,7 +146,7 @@ func TestErrors_areShort(t *testing.T) {
 func TestTools_unknownArgument(t *testing.T) {
 	for _, tool := range All(failing(nil), nil) {
 		info := failed(t, call(t, tool, `{"detial":"full"}`))
-		if info.Code != codeUnknownArgument || !slices.IsSorted(info.ValidValues) || len(info.ValidValues) < 3 || info.Retryable {
+		if info.Code != errUnknownArgument || !slices.IsSorted(info.ValidValues) || len(info.ValidValues) < 3 || info.Retryable {
 			t.Errorf("%s: %+v", tool.Tool.Name, info)
 		}
 	}

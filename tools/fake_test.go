@@ -128,9 +128,9 @@ func full(v reflect.Value) {
 func sparse(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				sparse(v.Field(i))
+		for _, f := range v.Fields() {
+			if f.CanSet() {
+				sparse(f)
 			}
 		}
 	case reflect.Slice:
@@ -155,9 +155,9 @@ func forget(v reflect.Value) {
 	case reflect.Pointer:
 		v.SetZero()
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				forget(v.Field(i))
+		for _, f := range v.Fields() {
+			if f.CanSet() {
+				forget(f)
 			}
 		}
 	case reflect.Slice:

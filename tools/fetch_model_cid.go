@@ -6,5 +6,5 @@ var fetchModelCID = spec{
 	description: "Get a model into the local store and say what it is: CID, files, task, inputs and outputs. " +
 		"Takes a CID, a catalogue name (read models:// for those here) or a path in an allowed folder; web addresses are refused. " +
 		"Every block from a source is hashed before it is believed. Sizes are bytes. Next: run_inference.",
-	hints: hints(false, false, true, true),
+	hints: hints(false, true, true),
 }

@@ -6,5 +6,5 @@ var runBenchmark = spec{
 	description: "Measure how fast a model runs on each device and batch size: latency percentiles in milliseconds with a 95 % interval, items per second, memory. " +
 		"Use it to choose a device or batch size; a percentile is null when there are too few samples for it. " +
 		"Takes about duration_s for each device and batch size. Next: query_results {\"report\":\"percentiles\"}.",
-	hints: hints(false, false, false, true),
+	hints: hints(false, false, true),
 }

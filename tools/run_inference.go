@@ -7,5 +7,5 @@ var runInference = spec{
 		"Tasks: feature-extraction (embeddings; parameters {\"similarity\":true} compares the inputs) and object-detection " +
 		"(labels, scores, boxes in pixels; parameters {\"annotate\":true} draws them). Not for training. " +
 		"Times are milliseconds. After 45 s it goes on in the background: ask query_results with the run_id.",
-	hints: hints(false, false, false, true),
+	hints: hints(false, false, true),
 }

@@ -40,7 +40,8 @@ func Names() []string {
 }
 
 // hints returns all four annotations, for a client assumes the worst of one
-// that is missing.
-func hints(readOnly, destructive, idempotent, openWorld bool) mcp.ToolAnnotation {
+// that is missing. No tool destroys anything.
+func hints(readOnly, idempotent, openWorld bool) mcp.ToolAnnotation {
+	destructive := false
 	return mcp.ToolAnnotation{ReadOnlyHint: &readOnly, DestructiveHint: &destructive, IdempotentHint: &idempotent, OpenWorldHint: &openWorld}
 }

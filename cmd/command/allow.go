@@ -114,8 +114,8 @@ func userHome() string {
 
 // resolved follows the links in a path, as far as that can be done.
 func resolved(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
 	}
 	return path
 }

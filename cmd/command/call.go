@@ -59,8 +59,8 @@ func (c *cli) arguments(args []string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	var any json.RawMessage
-	if err := json.Unmarshal(raw, &any); err != nil {
+	var value json.RawMessage
+	if err := json.Unmarshal(raw, &value); err != nil {
 		return nil, usageError{fmt.Errorf("the arguments are not JSON: %w", err)}
 	}
 	return raw, nil
@@ -78,7 +78,7 @@ func (c *cli) rawArguments(args []string) (json.RawMessage, error) {
 		if err != nil {
 			return nil, missing(args[0][1:], err)
 		}
-		defer f.Close() //nolint:errcheck // read-only
+		defer f.Close()
 		return readArguments(f)
 	}
 	return json.RawMessage(args[0]), nil

@@ -34,9 +34,9 @@ func (c *cli) detect() *cobra.Command {
 }
 
 // table prints aligned columns: cells are separated by tabs.
-func (c *cli) table(print func(w io.Writer)) error {
+func (c *cli) table(fill func(w io.Writer)) error {
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	print(w)
+	fill(w)
 	return w.Flush()
 }
 
@@ -60,7 +60,7 @@ func printDetection(w io.Writer, d engine.Detection) {
 
 // row prints one line; a terminal that can't be written to is no failure.
 func row(w io.Writer, format string, args ...any) {
-	fmt.Fprintf(w, format+"\n", args...) //nolint:errcheck // the writer buffers, and Flush tells
+	fmt.Fprintf(w, format+"\n", args...)
 }
 
 // humanBytes shows a size as people write it.

@@ -101,8 +101,7 @@ func result(name, detail string, err error) finding {
 	if err == nil {
 		return finding{Name: name, OK: true, Detail: detail}
 	}
-	var e *engine.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*engine.Error](err); ok {
 		return finding{Name: name, Detail: e.Message, Fix: e.Hint}
 	}
 	return finding{Name: name, Detail: err.Error()}

@@ -15,7 +15,7 @@ import (
 
 // logHandler is for people: coloured on a terminal only.
 func (c *cli) logHandler(level slog.Level) slog.Handler {
-	return tint.NewHandler(c.err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(c.err)})
+	return tint.NewTextHandler(c.err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(c.err)})
 }
 
 // isTerminal reports whether a stream, to read or to write, is a terminal.

@@ -43,7 +43,7 @@ func Main(plugins ...func(*engine.Registry)) {
 // exit code.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, plugins ...func(*engine.Registry)) int {
 	c := &cli{in: in, out: out, err: errOut, plugins: plugins}
-	root := c.root()
+	root := c.root() //nolint:contextcheck // cobra hands it to each command
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -184,12 +184,12 @@ func (c *cli) show(info *engine.ErrorInfo) {
 		c.printJSON(map[string]*engine.ErrorInfo{"error": info}) //nolint:errcheck // nothing is left to tell it to
 		return
 	}
-	fmt.Fprintln(c.err, "error:", info.Message) //nolint:errcheck // as above
+	fmt.Fprintln(c.err, "error:", info.Message)
 	if len(info.ValidValues) > 0 {
-		fmt.Fprintln(c.err, "valid:", info.ValidValues) //nolint:errcheck // as above
+		fmt.Fprintln(c.err, "valid:", info.ValidValues)
 	}
 	if info.Hint != "" {
-		fmt.Fprintln(c.err, "hint: ", info.Hint) //nolint:errcheck // as above
+		fmt.Fprintln(c.err, "hint: ", info.Hint)
 	}
 }
 

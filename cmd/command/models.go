@@ -176,7 +176,7 @@ func (c *cli) modelsImport() *cobra.Command {
 				if err != nil {
 					return missing(args[0], err)
 				}
-				defer f.Close() //nolint:errcheck // read-only
+				defer f.Close()
 				in = f
 			}
 			return c.with(func(a *app) error {

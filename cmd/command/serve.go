@@ -118,12 +118,12 @@ func (c *cli) serveAll(ctx context.Context, a *app, o serving, stdio bool) error
 
 // announce says where the server listens, on stderr: port 0 picks one.
 func (c *cli) announce(l net.Listener) {
-	fmt.Fprintf(c.err, "listening on http://%s/mcp\n", l.Addr()) //nolint:errcheck // stderr may be closed
+	fmt.Fprintf(c.err, "listening on http://%s/mcp\n", l.Addr())
 }
 
 // greet tells a person who started the server by hand what it waits for.
 func (c *cli) greet() {
 	if isTerminal(c.in) {
-		fmt.Fprintln(c.err, "waiting for MCP messages on stdin: an AI client starts this command by itself; Ctrl-C ends it") //nolint:errcheck // stderr may be closed
+		fmt.Fprintln(c.err, "waiting for MCP messages on stdin: an AI client starts this command by itself; Ctrl-C ends it")
 	}
 }
