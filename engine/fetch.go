@@ -102,6 +102,7 @@ func (e *Engine) Fetch(ctx context.Context, r FetchRequest, report func(Progress
 	return perform(ctx, e, job[Fetching]{kind: "fetch", mode: r.Mode, report: report, do: func(ctx context.Context, run *run) (Fetching, error) {
 		start := time.Now()
 		got, fetched, err := e.fetchModel(ctx, r, run.progress)
+		err = causeOf(ctx, err)
 		row := benchdb.Fetch{
 			ID: run.id, Timestamp: start, ModelName: fetched.Name, ModelCID: fetched.Root, Bytes: fetchedBytes(fetched),
 			Level: fetched.Level, TotalMS: ms(time.Since(start)), Environment: e.env().record.ID,

@@ -77,7 +77,7 @@ func (e *Engine) Infer(ctx context.Context, r InferRequest, report func(Progress
 	}
 	return perform(ctx, e, job[Inference]{kind: "inference", mode: r.Mode, report: report, do: func(ctx context.Context, run *run) (Inference, error) {
 		in := &inferring{e: e, r: r, run: run, start: time.Now()}
-		err := in.do(ctx)
+		err := causeOf(ctx, in.do(ctx))
 		in.t.Total = ms(time.Since(in.start))
 		in.out.TimingsMS = &in.t
 		in.out.Recorded = e.record(benchdb.Batch{Inferences: []benchdb.Inference{in.row(err)}})
@@ -290,7 +290,7 @@ func (in *inferring) row(err error) benchdb.Inference {
 		row.HardwareType, row.Device, row.Precision = d.Platform, d.ID, d.Precision
 	}
 	if err != nil {
-		row.Error = string(Explain(contextError(err)).Code)
+		row.Error = string(Explain(err).Code)
 	}
 	return row
 }

@@ -108,6 +108,7 @@ func perform[A any, P answer[A]](ctx context.Context, e *Engine, j job[A]) (A, e
 	done := make(chan outcome, 1)
 	e.work.Go(func() {
 		a, err := j.do(runCtx, r)
+		err = causeOf(runCtx, err)
 		P(&a).common().RunID = r.id
 		err = e.finish(r, P(&a).common(), &a, err, j.keep)
 		done <- outcome{a, err}
@@ -194,6 +195,15 @@ func (e *Engine) finish(r *run, c *Common, a any, err error, keep bool) error {
 	}
 	r.state.Status, r.state.Answer, r.report = c.Status, data, nil
 	r.announce(time.Now())
+	return err
+}
+
+// causeOf says why work stopped: what ran under ctx only knows that it was
+// cancelled, not that it was for a deadline.
+func causeOf(ctx context.Context, err error) error {
+	if err = contextError(err); errors.Is(err, ErrCancelled) && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return contextError(context.DeadlineExceeded)
+	}
 	return err
 }
 
