@@ -4,6 +4,7 @@ package benchdb
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -169,4 +170,20 @@ func leftovers(t testing.TB, dir string) []string {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// rawDB opens a database file past the worker.
+func rawDB(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("duckdb", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
 }

@@ -53,7 +53,9 @@ func checkSQL(ctx context.Context, conn *sql.Conn, query string) error {
 		return &QueryError{Message: "only a SELECT can be asked", Hint: "write one SELECT over the views", ValidValues: Views}
 	case doc.Error:
 		return &QueryError{Message: "the SQL can't be parsed: " + doc.Message, Hint: "write one SELECT in DuckDB's dialect"}
-	case len(doc.Statements) != 1:
+	case len(doc.Statements) == 0:
+		return &QueryError{Message: "the SQL is empty", Hint: "write one SELECT over the views", ValidValues: Views}
+	case len(doc.Statements) > 1:
 		return &QueryError{Message: fmt.Sprintf("%d statements; only one can be asked", len(doc.Statements)), Hint: "ask them one by one"}
 	}
 	return checkNode(doc.Statements[0], nil)
