@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
@@ -112,10 +113,8 @@ func (r *BenchmarkRequest) defaults(workloads []string) error {
 			return Errorf(ErrInvalidArgument, "batch size %d is not between 1 and %d", n, maxBatch)
 		}
 	}
-	for _, w := range workloads {
-		if w == r.Workload {
-			return nil
-		}
+	if slices.Contains(workloads, r.Workload) {
+		return nil
 	}
 	return unknown(ErrInvalidArgument, "workload", r.Workload, workloads)
 }
@@ -160,12 +159,12 @@ func (b *benchmarking) do(ctx context.Context) error {
 			}
 			b.out.Results, batch.Results = append(b.out.Results, res), append(batch.Results, row)
 			if err != nil && total == 1 {
-				b.e.record(batch)
+				b.e.record(ctx, batch)
 				return err
 			}
 		}
 	}
-	if !b.e.record(batch) {
+	if !b.e.record(ctx, batch) {
 		b.out.Warnings = append(b.out.Warnings, "the measurements could not be recorded")
 	}
 	b.summarize()

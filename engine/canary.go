@@ -85,7 +85,7 @@ func (e *Engine) runCanary(ctx context.Context, c candidate) verdict {
 	if err != nil {
 		return verdict{err: err}
 	}
-	defer s.Close() //nolint:errcheck // the verdict stands either way
+	defer s.Close()
 	x := make([]float32, canaryRows*canaryIn)
 	for i := range x {
 		x[i] = canaryInput(i)
@@ -149,7 +149,7 @@ func (e *Engine) canary() (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // gone already if it was renamed
+	defer os.Remove(tmp.Name())
 	if _, err := tmp.Write(canaryModel); err != nil {
 		return nil, err
 	}

@@ -149,7 +149,7 @@ func (e *Engine) Detect(ctx context.Context, r DetectRequest, _ func(Progress)) 
 		}
 	}
 	e.summarize(&d, missing)
-	e.recordPlatforms(d)
+	e.recordPlatforms(ctx, d)
 	if r.Detail != "full" {
 		d.concise()
 	}
@@ -239,7 +239,7 @@ func hostInfo(h hardware.Host) HostInfo {
 
 // recordPlatforms notes what was found, so that queries can tell machines
 // apart.
-func (e *Engine) recordPlatforms(d Detection) {
+func (e *Engine) recordPlatforms(ctx context.Context, d Detection) {
 	env := e.env()
 	b := benchdb.Batch{Environments: []benchdb.Environment{env.record}}
 	for _, p := range d.Platforms {
@@ -252,5 +252,5 @@ func (e *Engine) recordPlatforms(d Detection) {
 		}
 		b.Platforms = append(b.Platforms, row)
 	}
-	e.record(b)
+	e.record(ctx, b)
 }

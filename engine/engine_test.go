@@ -125,7 +125,7 @@ func sums(left, right string) []engine.TensorInput {
 
 func numbers(list string) engine.Numbers {
 	var ns engine.Numbers
-	for _, n := range strings.Fields(list) {
+	for n := range strings.FieldsSeq(list) {
 		ns = append(ns, json.Number(n))
 	}
 	return ns
@@ -338,7 +338,7 @@ func TestInfer_retriesACrashOnce(t *testing.T) {
 }
 
 // blocker is a model that waits until it is released.
-func blocker(t *testing.T, o engine.Options) (w *world, release chan struct{}, entered chan struct{}) {
+func blocker(t *testing.T, o engine.Options) (w *world, release, entered chan struct{}) {
 	release, entered = make(chan struct{}), make(chan struct{}, 16)
 	fake := &enginetest.Fake{Ops: map[string]enginetest.Op{"Wait": func(ctx context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
 		entered <- struct{}{}

@@ -8,7 +8,7 @@ import (
 // A Code is what went wrong, as a word that programs and agents branch on. It
 // is an error itself, so that errors.Is(err, engine.ErrRunnerCrashed) holds
 // for every [Error] of that code.
-type Code string
+type Code string //nolint:errname // it is a word, and an error only for errors.Is
 
 // Error returns the code.
 func (c Code) Error() string { return string(c) }
@@ -68,6 +68,6 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Is reports whether target is e's code.
 func (e *Error) Is(target error) bool {
-	code, ok := target.(Code) //nolint:errorlint // Is compares one link of the chain
+	code, ok := target.(Code)
 	return ok && code == e.Code
 }

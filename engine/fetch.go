@@ -114,7 +114,7 @@ func (e *Engine) Fetch(ctx context.Context, r FetchRequest, report func(Progress
 			batch.Models = []benchdb.Model{{CID: got.CID, Timestamp: start, Name: got.Name, Task: got.Task, Bytes: got.Bytes, License: got.License}}
 		}
 		batch.Fetches = []benchdb.Fetch{row}
-		e.record(batch)
+		e.record(ctx, batch)
 		return got, err
 	}})
 }
@@ -182,16 +182,16 @@ func (e *Engine) adopt(ctx context.Context, r FetchRequest, progress func(ipfsst
 		return ipfsstore.Fetched{}, Errorf(ErrInvalidArgument, "a model can't be fetched from a web address").
 			WithHint("pass its CID: content is then verified whatever serves it; gateways are configured with --source URL")
 	}
-	real, err := e.o.Paths.Resolve(r.Model)
+	path, err := e.o.Paths.Resolve(r.Model)
 	if err != nil {
 		return ipfsstore.Fetched{}, err
 	}
 	start := time.Now()
 	name := r.Name
 	if name == "" {
-		name = catalogueName(real)
+		name = catalogueName(path)
 	}
-	a, err := e.o.Models.Add(ctx, real, ipfsstore.AddOptions{Name: name, Pin: r.Pin, Progress: progress})
+	a, err := e.o.Models.Add(ctx, path, ipfsstore.AddOptions{Name: name, Pin: r.Pin, Progress: progress})
 	if err != nil {
 		return ipfsstore.Fetched{}, e.storeError(ctx, r.Model, err)
 	}

@@ -62,7 +62,7 @@ func (f runFiles) expire() {
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > keepFiles {
-			os.RemoveAll(filepath.Join(f.dir, "files", e.Name())) //nolint:errcheck // tried again by the next write
+			os.RemoveAll(filepath.Join(f.dir, "files", e.Name()))
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (e *Engine) Infer(ctx context.Context, r InferRequest, report func(Progress
 		err := causeOf(ctx, in.do(ctx))
 		in.t.Total = ms(time.Since(in.start))
 		in.out.TimingsMS = &in.t
-		in.out.Recorded = e.record(benchdb.Batch{Inferences: []benchdb.Inference{in.row(err)}})
+		in.out.Recorded = e.record(ctx, benchdb.Batch{Inferences: []benchdb.Inference{in.row(err)}})
 		if !in.out.Recorded {
 			in.out.Warnings = append(in.out.Warnings, "the measurement could not be recorded")
 		}
@@ -168,7 +168,7 @@ func (in *inferring) findModel(ctx context.Context) error {
 // model returns the model that ref names and which level of the cache had it.
 // A local path is taken into the store first.
 func (e *Engine) model(ctx context.Context, ref string, report func(Progress)) (*loadedModel, string, error) {
-	a, err := ipfsstore.Artifact{}, error(ipfsstore.ErrNotFound)
+	a, err := ipfsstore.Artifact{}, ipfsstore.ErrNotFound
 	if !isPath(ref) {
 		a, err = e.o.Models.Open(ctx, ref)
 	}

@@ -48,7 +48,7 @@ func (e *Engine) readTexts(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // read-only
+	defer f.Close()
 	var texts []string
 	s := bufio.NewScanner(io.LimitReader(f, maxInputFile))
 	s.Buffer(nil, 1<<20)

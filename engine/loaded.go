@@ -59,7 +59,7 @@ func (c *modelCache) close() {
 	defer c.mu.Unlock()
 	for _, m := range c.models {
 		for _, p := range m.pipelines {
-			p.Close() //nolint:errcheck // a pipeline holds memory only
+			p.Close()
 		}
 	}
 	clear(c.models)

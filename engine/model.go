@@ -74,7 +74,7 @@ func (m *Model) open(name string) (*os.File, error) {
 	if err != nil {
 		return nil, Errorf(ErrModelInvalid, "the model's folder can't be opened: %w", err)
 	}
-	defer root.Close() //nolint:errcheck // read-only
+	defer root.Close()
 	f, err := root.Open(filepath.FromSlash(name))
 	if err != nil {
 		return nil, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", name, err).
@@ -89,7 +89,7 @@ func (m *Model) Graph(file string) (Graph, error) {
 	if err != nil {
 		return Graph{}, err
 	}
-	defer f.Close() //nolint:errcheck // read-only
+	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
 		return Graph{}, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", file, err)
@@ -103,7 +103,7 @@ func (m *Model) ReadFile(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // read-only
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", name, err)

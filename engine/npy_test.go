@@ -10,7 +10,8 @@ import (
 func TestNPY_roundTrip(t *testing.T) {
 	for _, want := range []*Tensor{
 		NewTensor([]int64{2, 3}, []float32{1, 2, 3, 4, 5, 6}), NewTensor([]int64{3}, []int64{-1, 0, 1 << 62}), NewTensor(nil, []float64{7}),
-		NewTensor([]int64{0, 4}, []uint8{}), {DType: Float16, Shape: []int64{2}, Data: []byte{1, 2, 3, 4}},
+		NewTensor([]int64{0, 4}, []uint8{}),
+		{DType: Float16, Shape: []int64{2}, Data: []byte{1, 2, 3, 4}},
 	} {
 		var b bytes.Buffer
 		must(t, WriteNPY(&b, want))

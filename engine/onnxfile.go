@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -45,8 +46,7 @@ func ReadGraph(r io.ReaderAt, size int64) (Graph, error) {
 		err = errOnnx
 	}
 	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
+		if _, ok := errors.AsType[*Error](err); ok {
 			return Graph{}, err
 		}
 		return Graph{}, Errorf(ErrModelInvalid, "the file can't be read as an ONNX model: %w", err).
@@ -128,10 +128,8 @@ func (p *graphReader) external(r io.ReaderAt, f protoField) error {
 		return Errorf(ErrModelInvalid, "the model keeps weights outside its folder, at %q", value).
 			WithHint("put the file with the weights beside the .onnx file and save the model again")
 	}
-	for _, seen := range p.g.External {
-		if seen == clean {
-			return nil
-		}
+	if slices.Contains(p.g.External, clean) {
+		return nil
 	}
 	if len(p.g.External) == maxExternal {
 		return Errorf(ErrModelInvalid, "the model names over %d files with weights", maxExternal)
@@ -226,7 +224,7 @@ func (f protoField) read(r io.ReaderAt) ([]byte, error) {
 		return nil, fmt.Errorf("%w: a field of %d bytes", errOnnx, f.n)
 	}
 	data := make([]byte, f.n)
-	if _, err := r.ReadAt(data, f.off); err != nil && !(errors.Is(err, io.EOF) && f.n == 0) {
+	if _, err := r.ReadAt(data, f.off); err != nil && (!errors.Is(err, io.EOF) || f.n != 0) {
 		return nil, fmt.Errorf("%w: %w", errOnnx, err)
 	}
 	return data, nil
@@ -246,7 +244,7 @@ func eachProto(r io.ReaderAt, from, to int64, visit func(protowire.Number, proto
 			return errOnnx
 		}
 		var f protoField
-		size := int64(0)
+		var size int64
 		switch typ {
 		case protowire.VarintType:
 			v, k := protowire.ConsumeVarint(buf[used:n])

@@ -33,7 +33,7 @@ func (p Paths) Open(name string) (*os.File, error) {
 	if err != nil {
 		return nil, p.unreadable(name, err)
 	}
-	defer root.Close() //nolint:errcheck // read-only
+	defer root.Close()
 	f, err := root.Open(rel)
 	if err != nil {
 		return nil, p.unreadable(name, err)
@@ -44,7 +44,7 @@ func (p Paths) Open(name string) (*os.File, error) {
 // Resolve returns the real path of a file or folder that a caller named, all
 // links followed, if it lies in an allowed folder.
 func (p Paths) Resolve(name string) (string, error) {
-	real, err := filepath.EvalSymlinks(name)
+	found, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		if !p.All {
 			if _, _, denied := p.locate(name); denied != nil {
@@ -53,16 +53,16 @@ func (p Paths) Resolve(name string) (string, error) {
 		}
 		return "", p.unreadable(name, err)
 	}
-	if real, err = filepath.Abs(real); err != nil {
+	if found, err = filepath.Abs(found); err != nil {
 		return "", p.unreadable(name, err)
 	}
 	if p.All {
-		return real, nil
+		return found, nil
 	}
 	for _, dir := range p.Allowed {
 		if base, err := filepath.EvalSymlinks(dir); err == nil {
-			if rel, err := filepath.Rel(base, real); err == nil && filepath.IsLocal(rel) {
-				return real, nil
+			if rel, err := filepath.Rel(base, found); err == nil && filepath.IsLocal(rel) {
+				return found, nil
 			}
 		}
 	}

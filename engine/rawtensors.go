@@ -109,7 +109,7 @@ func (e *Engine) tensor(in TensorInput) (*Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close() //nolint:errcheck // read-only
+		defer f.Close()
 		return readNPY(f, maxTensor, reuse)
 	}
 	t := &Tensor{DType: in.DType, Shape: in.Shape}

@@ -154,7 +154,7 @@ func (e *Engine) begin(ctx context.Context, kind string, report func(Progress)) 
 		id: id, kind: kind, report: report,
 		state: benchdb.Run{ID: id, Kind: kind, Status: benchdb.Running, StartedAt: now, At: now},
 		record: func(b benchdb.Run) {
-			e.record(benchdb.Batch{Runs: []benchdb.Run{b}})
+			e.record(runCtx, benchdb.Batch{Runs: []benchdb.Run{b}})
 		},
 	}
 	unlink := context.AfterFunc(e.base, func() { cancel(context.Canceled) })
@@ -236,8 +236,8 @@ func (e *Engine) cancelRun(id string) (Common, error) {
 
 // record writes to the result log; a failure is logged, and said in answers
 // that promise a record.
-func (e *Engine) record(b benchdb.Batch) bool {
-	if err := e.o.Results.Record(context.WithoutCancel(e.base), b); err != nil {
+func (e *Engine) record(ctx context.Context, b benchdb.Batch) bool {
+	if err := e.o.Results.Record(context.WithoutCancel(ctx), b); err != nil {
 		e.log.Error("record a measurement", "error", err)
 		return false
 	}

@@ -60,7 +60,7 @@ func (c *sessionCache) acquire(ctx context.Context, key sessionKey, bytes int64,
 	c.open[key] = e
 	evicted := c.evict()
 	c.mu.Unlock()
-	closeAll(evicted)
+	closeAll(evicted) //nolint:errcheck // they are given up either way
 	e.s, e.err = open(ctx)
 	close(e.ready)
 	if e.err != nil {
@@ -92,7 +92,7 @@ func (c *sessionCache) release(e *cachedSession) {
 	last := e.gone && e.users == 0
 	c.mu.Unlock()
 	if last && e.s != nil {
-		e.s.Close() //nolint:errcheck // the session is given up either way
+		e.s.Close()
 	}
 }
 
@@ -147,7 +147,7 @@ func (c *sessionCache) drop(root string) {
 		}
 	}
 	c.mu.Unlock()
-	closeAll(idle)
+	closeAll(idle) //nolint:errcheck // they are given up either way
 }
 
 // close closes every idle session; those in use are closed by their users.

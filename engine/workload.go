@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Workload is one way to measure a model: MLPerf's single stream, offline…
+// A Workload is one way to measure a model: MLPerf's single stream, offline….
 type Workload interface {
 	Name() string
 

@@ -31,7 +31,7 @@ func readPicture(ctx context.Context, item engine.Item) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // read-only
+	defer r.Close()
 	var head bytes.Buffer
 	src := bufio.NewReader(r)
 	c, format, err := image.DecodeConfig(io.TeeReader(src, &head))

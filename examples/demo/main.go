@@ -19,7 +19,7 @@ func main() {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "demo:", err) //nolint:errcheck // stderr may be closed
+		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
@@ -55,5 +55,5 @@ func run(ctx context.Context) (err error) {
 
 // say prints one line for the person who watches.
 func say(format string, args ...any) {
-	fmt.Printf(format+"\n", args...) //nolint:errcheck // stdout may be closed
+	fmt.Printf(format+"\n", args...)
 }

@@ -137,7 +137,7 @@ func (d *demo) startGateway(ctx context.Context) (stop func() error, err error) 
 			d.gateway = strings.TrimSuffix(address, "/mcp")
 			go func() { // drain, so that it never blocks on its log
 				for lines.Scan() {
-					fmt.Fprintln(os.Stderr, "gateway:", lines.Text()) //nolint:errcheck // as above
+					fmt.Fprintln(os.Stderr, "gateway:", lines.Text())
 				}
 			}()
 			say("   A second instance serves your store as a trustless gateway at %s", d.gateway)

