@@ -16,9 +16,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest/bert"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest/packages"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
@@ -30,10 +32,14 @@ type opener struct {
 	t *testing.T
 	p *runner.Provider
 	m *engine.Model
-	s engine.Session
+
+	mu sync.Mutex // guards s
+	s  engine.Session
 }
 
 func (o *opener) Open(ctx context.Context, file string) (engine.Session, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.s != nil {
 		return o.s, nil
 	}
@@ -76,6 +82,15 @@ func pipeline(t *testing.T, task engine.Task, m *engine.Model) func(r engine.Req
 	must(t, err)
 	o := &opener{t: t, p: newProvider(t, runner.Options{}), m: m}
 	return func(r engine.Request) (engine.Answer, error) { return p.Run(t.Context(), o, r) }
+}
+
+func TestTasks_conform(t *testing.T) {
+	photo, err := os.ReadFile("../../examples/pictures/grace_hopper.jpg")
+	must(t, err)
+	face := folder(t, blazeFaceFolder)
+	enginetest.TestTask(t, tasks.ObjectDetection(), face, &opener{t: t, p: newProvider(t, runner.Options{}), m: face}, engine.Request{Items: picture(photo)})
+	text := minilm(t)
+	enginetest.TestTask(t, tasks.FeatureExtraction(), text, &opener{t: t, p: newProvider(t, runner.Options{}), m: text}, engine.Request{Items: texts("a", "b b", "c c c")})
 }
 
 func texts(ts ...string) []engine.Item {
