@@ -21,6 +21,7 @@ test: pure lint build ## everything that must hold, cheapest first
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 	$(MAKE) fuzz
+	home=$$(mktemp -d) && IPFS_ACCELERATE_HOME=$$home $(MAKE) demo && rm -rf $$home
 
 pure: ## the modules are tidy, and all but two packages need no C, on every system
 	$(GO) mod tidy -diff
@@ -39,4 +40,4 @@ stress: build ## the repeated tests at their full counts: name count failed
 	sh .ci/stress
 
 clean:
-	rm -rf bin demo
+	rm -rf bin demo stress.log
