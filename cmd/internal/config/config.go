@@ -30,7 +30,7 @@ type Config struct {
 	// by default.
 	Sources []Source `json:"sources"`
 
-	// AllowPaths are folders whose files callers may name.
+	// AllowPaths are folders whose files callers may name, as absolute paths.
 	AllowPaths []string `json:"allow_paths"`
 }
 
@@ -68,6 +68,11 @@ func Load(home string) (Config, error) {
 	for i, s := range c.Sources {
 		if _, err := ParseSource(s.Name + "=" + s.URL); err != nil {
 			return c, fmt.Errorf("%s: source %d: %w", FileName, i+1, err)
+		}
+	}
+	for _, path := range c.AllowPaths {
+		if !filepath.IsAbs(path) {
+			return c, fmt.Errorf("%s: allow_paths: %q is no absolute path", FileName, path)
 		}
 	}
 	return c, nil

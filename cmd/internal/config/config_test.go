@@ -42,7 +42,7 @@ func TestLoad(t *testing.T) {
 	if c, err := Load(home); err != nil || cmp.Diff(want, c) != "" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	for _, bad := range []string{`{"source":[]}`, `{`, `{"sources":[{"name":"x","url":"gw"}]}`} {
+	for _, bad := range []string{`{"source":[]}`, `{`, `{"sources":[{"name":"x","url":"gw"}]}`, `{"allow_paths":["data"]}`} {
 		write(bad)
 		if _, err := Load(home); err == nil {
 			t.Errorf("%s was taken", bad)
