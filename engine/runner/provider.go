@@ -165,7 +165,7 @@ func (p *Provider) replenish() {
 		return
 	}
 	p.wait.Go(func() {
-		if err := p.withSpare(p.ctx, func(*child) {}); err != nil {
+		if err := p.withSpare(p.ctx, func(*child) {}); err != nil && p.ctx.Err() == nil {
 			p.log.Warn("no spare runner", "error", err)
 		}
 	})
