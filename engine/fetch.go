@@ -162,7 +162,7 @@ func (e *Engine) obtain(ctx context.Context, r FetchRequest, report func(Progres
 		if names := e.o.Models.SourceNames(); !slices.Contains(names, s) {
 			err := unknown(ErrInvalidArgument, "source", s, names)
 			if len(names) == 0 {
-				err.Hint = "no source is configured; start the server with --source URL"
+				err.Hint = "no source is configured; name one with --source URL when the program is started"
 			}
 			return ipfsstore.Fetched{}, err
 		}

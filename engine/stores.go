@@ -61,7 +61,7 @@ func storeError(ref string, sources []string, err error) error {
 func notFound(ref string, sources []string, err error) error {
 	e := &Error{Code: ErrModelNotFound, Message: "model \"" + ref + "\" is not here", Err: err, ValidValues: sources}
 	if len(sources) == 0 {
-		e.Hint = "no source is configured to fetch it from: start the server with --source URL of a trustless gateway, or pass the path of a model folder to fetch_model_cid"
+		e.Hint = "no source is configured to fetch it from: name a trustless gateway with --source URL when the program is started, or pass the path of a model folder"
 	} else {
 		e.Hint = "none of the configured sources has it either: check the CID, or read models:// for what is here"
 	}
