@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	} else {
 		code = m.Run()
 	}
-	os.RemoveAll(dir) //nolint:errcheck // the system's temporary folder
+	os.RemoveAll(dir)
 	os.Exit(code)
 }
 
@@ -92,8 +92,7 @@ func TestScripts(t *testing.T) {
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	err := ts.Exec(program, args[1:]...)
 	code := "0"
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		code = fmt.Sprint(exit.ExitCode())
 	} else {
 		ts.Check(err)

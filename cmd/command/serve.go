@@ -78,7 +78,7 @@ func (c *cli) runServer(ctx context.Context, o serving) error {
 		allow = append(allow, workingDirectory()...)
 		c.greet()
 	}
-	a, err := c.assemble(appOptions{allow: allow, syncLimit: syncLimit, runtimeHint: serverRuntimeHint})
+	a, err := c.assemble(appOptions{allow: allow, syncLimit: syncLimit, runtimeHint: serverRuntimeHint}) //nolint:contextcheck // what is opened stays open until it is closed
 	if err != nil {
 		return err
 	}
