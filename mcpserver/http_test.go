@@ -177,7 +177,7 @@ func TestServeHTTP_methods(t *testing.T) {
 	}{
 		{"GET", "/mcp", http.StatusMethodNotAllowed, nil},
 		{"GET", "/mcp", http.StatusMethodNotAllowed, []string{"Mcp-Protocol-Version", "2026-07-28"}},
-		{"DELETE", "/mcp", http.StatusOK, nil},
+		{"DELETE", "/mcp", http.StatusMethodNotAllowed, nil},
 		{"DELETE", "/mcp", http.StatusMethodNotAllowed, []string{"Mcp-Protocol-Version", "2026-07-28"}},
 		{"PUT", "/mcp", http.StatusNotFound, nil},
 		{"POST", "/sse", http.StatusMethodNotAllowed, nil},

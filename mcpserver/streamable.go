@@ -33,7 +33,13 @@ func newStreamable(stop context.Context, s *Server) *streamable {
 
 // ServeHTTP answers one message.
 func (h *streamable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
+	switch r.Method {
+	case http.MethodPost:
+	case http.MethodDelete: // a session holds nothing that could be ended
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "sessions end by themselves", http.StatusMethodNotAllowed)
+		return
+	default:
 		h.mcp.ServeHTTP(w, r)
 		return
 	}
