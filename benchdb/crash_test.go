@@ -324,3 +324,41 @@ func TestQuery_heldByAnother(t *testing.T) {
 		t.Errorf("%s with %d rows pending; want 4 and 0", text(table), table.PendingRows)
 	}
 }
+
+// beAsker asks what takes DuckDB longer than anyone waits.
+func beAsker(args []string) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	db, err := Open(args[0], Options{Command: []string{program, "be-worker"}, QueryTimeout: time.Hour})
+	if err != nil {
+		return err
+	}
+	_, err = db.Query(context.Background(), Query{Report: ReportSQL, SQL: "select levenshtein(repeat('a', 3000000), repeat('b', 3000000))"})
+	return err
+}
+
+// A worker ends with the process that started it, whatever DuckDB is doing.
+func TestWorker_endsWithItsParent(t *testing.T) {
+	dir := t.TempDir()
+	wantSQL(t, openDB(t, dir), "select 1 as n", `{"n":1}`) // the asker need not ingest
+	c := startChild(t, "be-asker", dir)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	lock := flock.New(filepath.Join(dir, lockFile))
+	for held := false; !held; { // by the query
+		ok, err := lock.TryLock()
+		if err := errors.Join(err, lock.Unlock(), ctx.Err()); err != nil {
+			t.Fatal(err)
+		}
+		held = !ok
+	}
+	c.kill()
+	if _, err := lock.TryLockContext(ctx, 5*time.Millisecond); err != nil {
+		t.Errorf("the worker is still there: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -148,7 +147,7 @@ func (in *ingester) writer(ctx context.Context, writer string) (err error) {
 		}
 		over = over && drained
 		if drained && (over || i < len(files)-1) {
-			if err := in.bury(ctx, s); err != nil {
+			if err := s.remove(); err != nil {
 				return err
 			}
 		}
@@ -226,25 +225,19 @@ func (in *ingester) oneByOne(ctx context.Context, s spoolFile, position int64, d
 	return nil
 }
 
-// bury removes a file that is done with. Its position goes last: without it,
-// the file would be ingested anew.
-func (in *ingester) bury(ctx context.Context, s spoolFile) error {
-	if err := s.remove(); err != nil {
-		return err
-	}
-	_, err := in.db.ExecContext(ctx, "delete from _spool_offsets where spool = ?", s.name)
-	return err
-}
-
-// settle notes what follows from the writers that are gone: their runs that
-// never ended are lost, and positions in their files mean nothing. It also
-// forgets answers that are too old.
+// settle notes what follows from what is gone: runs of dead writers that never
+// ended are lost, and positions in files that were removed mean nothing. It
+// also forgets answers that are too old.
 func (in *ingester) settle(ctx context.Context) error {
-	live, err := json.Marshal(append([]string{}, in.live...))
+	files, err := spoolFiles()
 	if err != nil {
 		return err
 	}
-	const gone = `not in (select unnest(from_json(?::json, '["VARCHAR"]')))`
+	left := []string{}
+	for _, s := range files {
+		left = append(left, s.name)
+	}
+	const gone = `not in (select unnest(string_split(?, '/')))` // of a list, whose names have no slash
 	return in.transaction(ctx, func(tx *sql.Tx) error {
 		const lost = `insert into _runs by name
 			select run_id, greatest(now(), max(updated_at) + interval 1 microsecond) as updated_at, arg_max(kind, updated_at) as kind, 'lost' as status,
@@ -253,10 +246,10 @@ func (in *ingester) settle(ctx context.Context) error {
 			       arg_max(writer, updated_at) as writer
 			from _runs group by run_id
 			having bool_and(status in ('queued', 'running')) and arg_max(writer, updated_at) ` + gone
-		if _, err := tx.ExecContext(ctx, lost, string(live)); err != nil {
+		if _, err := tx.ExecContext(ctx, lost, strings.Join(in.live, "/")); err != nil {
 			return fmt.Errorf("note lost runs: %w", err)
 		}
-		if _, err := tx.ExecContext(ctx, "delete from _spool_offsets where regexp_extract(spool, '^(.*)-', 1) "+gone, string(live)); err != nil {
+		if _, err := tx.ExecContext(ctx, "delete from _spool_offsets where spool "+gone, strings.Join(left, "/")); err != nil {
 			return fmt.Errorf("forget old positions: %w", err)
 		}
 		if _, err := tx.ExecContext(ctx, "update _runs set answer = null where answer is not null and updated_at < now() - "+keepAnswers); err != nil {

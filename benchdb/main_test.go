@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && unix
 
 package benchdb
 
@@ -25,7 +25,7 @@ import (
 var roles = map[string]func(args []string) error{
 	"be-worker": beWorker,
 	"be-writer": beWriter,
-	"be-holder": beHolder,
+	"be-holder": beHolder, "be-cramped": beCramped, "be-asker": beAsker,
 }
 
 func TestMain(m *testing.M) {
@@ -74,6 +74,7 @@ func openDB(t testing.TB, dir string) *DB {
 	if err != nil {
 		t.Fatal(err)
 	}
+	db.queryIngest = time.Minute // all there is
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 			t.Errorf("Close: %v", err)
@@ -187,3 +188,5 @@ func rawDB(t testing.TB, path string) *sql.DB {
 	})
 	return db
 }
+
+func writeFile(path, content string) error { return os.WriteFile(path, []byte(content), 0o600) }

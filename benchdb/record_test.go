@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && unix
 
 package benchdb
 
@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -81,7 +82,7 @@ func TestRecord_refuses(t *testing.T) {
 		"id of a platform":   {Platforms: []Platform{{ID: ""}}},
 		"metadata":           {Results: []Result{bad}},
 		"time":               {Results: []Result{late}},
-		"size":               {Results: []Result{result("m", make([]float64, maxLine)...)}},
+		"size":               {Results: []Result{result(strings.Repeat("m", maxLine))}},
 	} {
 		if err := db.Record(t.Context(), b); err == nil {
 			t.Errorf("%s: recorded", name)

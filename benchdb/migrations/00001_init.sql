@@ -2,38 +2,38 @@
 create table _spool_offsets (spool varchar primary key, position bigint not null);
 
 create table _results (
-    id uuid primary key, run_id varchar, timestamp timestamptz, model_name varchar, model_cid varchar, task varchar,
+    id uuid primary key, run_id varchar, timestamp timestamptz not null, model_name varchar, model_cid varchar, task varchar,
     workload varchar, hardware_type varchar, device varchar, precision varchar, batch_size integer, warmup integer,
     latencies double[], throughput double, memory_bytes bigint, accuracy_score double, error varchar, environment varchar,
     metadata json
 );
 
 create table _inferences (
-    id uuid primary key, timestamp timestamptz, model_name varchar, model_cid varchar, task varchar, hardware_type varchar,
+    id uuid primary key, timestamp timestamptz not null, model_name varchar, model_cid varchar, task varchar, hardware_type varchar,
     device varchar, precision varchar, items integer, cache varchar, queue_ms double, fetch_ms double, load_ms double,
     preprocess_ms double, run_ms double, postprocess_ms double, total_ms double, error varchar, environment varchar
 );
 
 create table _fetches (
-    id uuid primary key, timestamp timestamptz, model_name varchar, model_cid varchar, bytes bigint, level varchar,
+    id uuid primary key, timestamp timestamptz not null, model_name varchar, model_cid varchar, bytes bigint, level varchar,
     total_ms double, error varchar, environment varchar
 );
 
-create table _environments (id varchar primary key, timestamp timestamptz, info json);
+create table _environments (id varchar primary key, timestamp timestamptz not null, info json);
 
 create table _platforms (
-    id uuid primary key, timestamp timestamptz, environment varchar, platform varchar, present boolean, available boolean,
+    id uuid primary key, timestamp timestamptz not null, environment varchar, platform varchar, present boolean, available boolean,
     device varchar, reason varchar
 );
 
 create table _models (
-    cid varchar, timestamp timestamptz, name varchar, task varchar, bytes bigint, license varchar,
+    cid varchar, timestamp timestamptz not null, name varchar, task varchar, bytes bigint, license varchar,
     primary key (cid, timestamp)
 );
 
 -- What became of a run, newest row last. writer owns the run.
 create table _runs (
-    run_id varchar, updated_at timestamptz, kind varchar, status varchar, started_at timestamptz, model_name varchar,
+    run_id varchar, updated_at timestamptz, kind varchar, status varchar, started_at timestamptz not null, model_name varchar,
     model_cid varchar, done bigint, total bigint, unit varchar, message varchar, answer json, error varchar, writer varchar,
     primary key (run_id, updated_at, status)
 );
