@@ -58,9 +58,10 @@ type Engine struct {
 	verified verdicts
 	files    runFiles
 
-	mu   sync.Mutex // guards runs
-	runs map[string]*run
-	work sync.WaitGroup
+	mu     sync.Mutex // guards runs and closed
+	runs   map[string]*run
+	closed bool
+	work   sync.WaitGroup
 }
 
 // New returns an engine. It starts nothing: devices are looked at, and
@@ -82,6 +83,9 @@ func New(o Options) *Engine {
 
 // Close cancels work in the background, waits for it and closes all sessions.
 func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
 	e.stop()
 	e.work.Wait()
 	err := e.sessions.close()

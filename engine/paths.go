@@ -80,6 +80,20 @@ func (p Paths) locate(name string) (dir, rel string, err error) {
 			return dir, rel, nil
 		}
 	}
+	// The caller may know an allowed folder by a link to it.
+	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return "", "", p.denied(name)
+	}
+	for _, dir := range p.Allowed {
+		target, err := filepath.EvalSymlinks(dir)
+		if err != nil {
+			continue
+		}
+		if rel, err := filepath.Rel(target, filepath.Join(parent, filepath.Base(abs))); err == nil && filepath.IsLocal(rel) {
+			return dir, rel, nil
+		}
+	}
 	return "", "", p.denied(name)
 }
 

@@ -22,8 +22,12 @@ func TestPaths_onlyAllowedFolders(t *testing.T) {
 	must(t, os.Symlink(base, filepath.Join(allowed, "up")))
 	must(t, os.Symlink("sub/in.txt", filepath.Join(allowed, "in")))
 
+	alias := filepath.Join(base, "alias")
+	must(t, os.Symlink(allowed, alias))
+
 	p := Paths{Allowed: []string{allowed}, Hint: "allow it"}
 	for name, want := range map[string]Code{
+		filepath.Join(alias, "sub", "in.txt"): "", filepath.Join(alias, "out"): ErrNotAllowed,
 		inside: "", filepath.Join(allowed, "in"): "", filepath.Join(allowed, "sub", "..", "in"): "",
 		secret: ErrNotAllowed, filepath.Join(allowed, "out"): ErrNotAllowed, filepath.Join(allowed, "up", "secret.txt"): ErrNotAllowed,
 		filepath.Join(allowed, "..", "secret.txt"): ErrNotAllowed, "/etc/passwd": ErrNotAllowed, filepath.Join(base, "missing"): ErrNotAllowed,

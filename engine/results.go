@@ -33,9 +33,9 @@ type Results struct {
 	Report      string           `json:"report,omitempty"`
 	Columns     []benchdb.Column `json:"columns,omitempty"`
 	Rows        Rows             `json:"rows"`
-	Total       *int64           `json:"total,omitempty"`
+	Total       *int64           `json:"total" jsonschema:"nullable"`
 	Truncated   bool             `json:"truncated"`
-	NextCursor  string           `json:"next_cursor,omitempty"`
+	NextCursor  *string          `json:"next_cursor" jsonschema:"nullable"`
 	PendingRows int64            `json:"pending_rows"`
 	Sandbox     string           `json:"sandbox,omitempty"`
 	Run         *RunInfo         `json:"run,omitempty"`
@@ -69,8 +69,11 @@ func (e *Engine) Results(ctx context.Context, r ResultsRequest, _ func(Progress)
 		return Results{}, queryError(err)
 	}
 	out := Results{
-		Report: string(q.Report), Columns: t.Columns, Rows: t.Rows, Truncated: t.Truncated, NextCursor: t.NextCursor,
+		Report: string(q.Report), Columns: t.Columns, Rows: t.Rows, Truncated: t.Truncated,
 		PendingRows: t.PendingRows, Sandbox: t.Sandbox,
+	}
+	if t.NextCursor != "" {
+		out.NextCursor = &t.NextCursor
 	}
 	if t.Total >= 0 {
 		out.Total = &t.Total
@@ -192,7 +195,7 @@ func (out *Results) fit() {
 	total := 0
 	for i, row := range out.Rows {
 		if total += len(row) + 1; total > answerBudget-2000 && i > 0 {
-			out.Rows, out.Truncated, out.NextCursor = out.Rows[:i], true, ""
+			out.Rows, out.Truncated, out.NextCursor = out.Rows[:i], true, nil
 			out.NextSteps = append(out.NextSteps, "name fewer fields, or a smaller limit with cursor, to see the rest")
 			return
 		}

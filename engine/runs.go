@@ -106,13 +106,18 @@ func perform[A any, P answer[A]](ctx context.Context, e *Engine, j job[A]) (A, e
 		err error
 	}
 	done := make(chan outcome, 1)
-	e.work.Go(func() {
+	started := e.goes(func() {
 		a, err := j.do(runCtx, r)
 		err = causeOf(runCtx, err)
 		P(&a).common().RunID = r.id
 		err = e.finish(r, P(&a).common(), &a, err, j.keep)
 		done <- outcome{a, err}
 	})
+	if !started {
+		unlink()
+		var a A
+		return a, e.finish(r, P(&a).common(), &a, errClosing, false)
+	}
 	detach, stop := e.detachAfter(j.mode)
 	defer stop()
 	select {
@@ -128,6 +133,21 @@ func perform[A any, P answer[A]](ctx context.Context, e *Engine, j job[A]) (A, e
 	var a A
 	*P(&a).common() = r.detach()
 	return a, nil
+}
+
+// errClosing is for calls that come while the engine closes.
+var errClosing = Errorf(ErrCancelled, "the server is shutting down")
+
+// goes does f on a goroutine that Close waits for. It reports false, and does
+// nothing, once the engine closes.
+func (e *Engine) goes(f func()) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.work.Go(f)
+	return true
 }
 
 // detachAfter says when a call stops waiting for its work; a nil channel is

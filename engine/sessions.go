@@ -47,7 +47,7 @@ func (c *sessionCache) acquire(ctx context.Context, key sessionKey, bytes int64,
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		return nil, false, Errorf(ErrCancelled, "the server is shutting down")
+		return nil, false, errClosing
 	}
 	c.clock++
 	if e := c.open[key]; e != nil {
