@@ -216,6 +216,8 @@ func queryError(err error) error {
 		return &Error{Code: ErrNativeMissing, Message: "ipfs-accelerate-native is not to be found", Hint: "put it beside ipfs-accelerate, or name it in IPFS_ACCELERATE_NATIVE", Err: err}
 	case errors.Is(err, benchdb.ErrRestartNeeded):
 		return &Error{Code: ErrRestartNeeded, Message: "ipfs-accelerate-native is of another version", Hint: "install both binaries of one version and restart the server", Err: err}
+	case errors.Is(err, benchdb.ErrLocked): // its message names the other
+		return &Error{Code: ErrInternal, Message: err.Error(), Hint: "end that program or wait; what is measured meanwhile is kept", Retryable: true, Err: err}
 	case errors.Is(err, benchdb.ErrBadCursor):
 		return &Error{Code: ErrInvalidArgument, Message: "the cursor is not one of an earlier answer", Hint: "leave cursor out to start again", Err: err}
 	}
