@@ -6,7 +6,7 @@ SHELL         := /bin/bash
 GO            ?= go
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # What is pure Go, and so builds for every system: all but two packages.
-PURE           = $(shell $(GO) list ./... | grep -v -e /engine/onnx -e /cmd/ipfs-accelerate-native)
+PURE           = $(shell $(GO) list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e /engine/onnx -e /cmd/ipfs-accelerate-native)
 
 .PHONY: build demo test bench stress lint pure fuzz clean
 
