@@ -8,7 +8,7 @@ func TestMayAllow(t *testing.T) {
 	const home = "/home/ada"
 	for dir, want := range map[string]bool{
 		"/": false, "": false, ".": false, "/home": false, "/home/ada": false, "/home/ada/": false, "/etc": false, "/etc/x": false,
-		"/usr/lib/x": false, "/root": false, "/tmp": true, "/home/ada/models": true, "/work/project": true, "/srv/models": true,
+		"/usr/lib/x": false, "/root": false, "/tmp": true, "/home/ada/models": true, "/data/project": true, "/srv/models": true,
 		"/var": false, "/var/tmp/x": true, "/proc/1": false,
 	} {
 		if got := mayAllow(dir, home); got != want {
