@@ -113,7 +113,7 @@ func run(cmd *exec.Cmd, in []byte) ([]byte, error) {
 	giveResult(cmd, w)
 	err = cmd.Start()
 	if err := errors.Join(err, w.Close()); err != nil {
-		return nil, errors.Join(err, stdin.Close())
+		return nil, err
 	}
 	_, werr := stdin.Write(in)
 	out, err := io.ReadAll(io.LimitReader(r, maxResponse+1))

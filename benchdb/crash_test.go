@@ -132,7 +132,7 @@ func TestIngest_killed(t *testing.T) {
 			record(t, db, b)
 			rows++
 		}
-		if killWorker(t, db, time.Duration(r.Float64()*3*float64(usual))) {
+		if killWorker(t, db, time.Duration(r.Float64()*2*float64(usual))) {
 			killed++
 		}
 		if tries%10 == 0 {
@@ -155,6 +155,27 @@ func TestIngest_killed(t *testing.T) {
 	if bad, err := filepath.Glob(filepath.Join(dir, quarantineDir, "*")); err != nil || len(bad) > 0 {
 		t.Errorf("set aside: %v %v", bad, err)
 	}
+}
+
+// The very first worker is killed while it makes the database: the next goes on
+// from there.
+func TestMigrate_killed(t *testing.T) {
+	r := seeded(t)
+	var usual time.Duration
+	killed := 0
+	for i := range times(100) + 1 {
+		db := openDB(t, t.TempDir())
+		record(t, db, Batch{Inferences: []Inference{inference("m")}})
+		if start := time.Now(); i == 0 {
+			killWorker(t, db, time.Minute)
+			usual = time.Since(start)
+		} else if killWorker(t, db, time.Duration(r.Float64()*float64(usual))) {
+			killed++
+		}
+		wantSQL(t, db, "select count(*) as n from inferences", `{"n":1}`)
+		wantUnlocked(t, db.dir)
+	}
+	t.Logf("%d workers were killed before they answered", killed)
 }
 
 // killWorker starts a worker, kills it after a while, and reports whether it

