@@ -20,7 +20,7 @@ type Result struct {
 	BatchSize     int             `json:"batch_size"`
 	Warmup        int             `json:"warmup"`
 	Latencies     []float64       `json:"latencies"`      // milliseconds per run, in order of measurement
-	Throughput    float64         `json:"throughput"`     // items per second of wall time
+	Throughput    float64         `json:"throughput"`     // items per second of wall time; 0 if not measured
 	MemoryBytes   *int64          `json:"memory_bytes"`   // peak of the process that ran the model; nil if not measured
 	AccuracyScore *float64        `json:"accuracy_score"` // nil if not measured
 	Error         string          `json:"error"`          // code of the failure, empty if there was none
@@ -128,7 +128,8 @@ type Run struct {
 	Error     string          `json:"error"`
 }
 
-// A Batch is what one Record call writes: all of it in one write, or nothing.
+// A Batch is what one Record call writes: all of it in one write, or nothing,
+// and 8 MiB at most.
 type Batch struct {
 	Runs         []Run         `json:"runs,omitempty"`
 	Results      []Result      `json:"results,omitempty"`
@@ -154,13 +155,14 @@ const (
 	ReportSQL         Report = "sql"         // an agent's own SELECT
 )
 
-// A Query is a question. Empty fields don't restrict.
+// A Query is a question. Empty fields don't restrict; Model, Device, Workload
+// and Since restrict the reports runs and percentiles, Cursor continues runs.
 type Query struct {
 	Report   Report
 	RunID    string
 	SQL      string
 	Model    string // name or CID
-	Device   string
+	Device   string // device id or platform
 	Workload string
 	Since    time.Time
 	Limit    int    // rows; 0 means 20, at most 1000
