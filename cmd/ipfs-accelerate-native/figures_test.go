@@ -167,6 +167,7 @@ func directBlazeFace(t *testing.T, threads int) func() error {
 	m := engine.Model{Dir: blazeFaceFolder}
 	g, err := m.Graph("face_detection_front_128x128.onnx")
 	must(t, err)
+	t.Setenv("ORT_DISABLE_TELEMETRY", "1")
 	ort.SetSharedLibraryPath(enginetest.Runtime(t))
 	if !ort.IsInitialized() {
 		must(t, ort.InitializeEnvironment(ort.WithLogLevelError()))
