@@ -9,8 +9,7 @@ import (
 // An ExecutionProvider runs models on one family of devices: ONNX Runtime's
 // back ends, a browser's WebNN or WebGPU, or another peer's machine.
 //
-// Its methods may be called concurrently. A provider may also implement
-// [HealthChecker].
+// Its methods may be called concurrently.
 type ExecutionProvider interface {
 	// Name is the name the provider is registered under, such as "onnx".
 	Name() string
@@ -65,11 +64,6 @@ type ValueInfo struct {
 	DType DataType `json:"dtype"`
 	Shape []int64  `json:"shape"`
 	Names []string `json:"names,omitempty"`
-}
-
-// A HealthChecker reports whether a plug-in can serve.
-type HealthChecker interface {
-	Health(ctx context.Context) error
 }
 
 // A Plan says how a model is to run.

@@ -53,11 +53,7 @@ const tokenBudget = 512
 
 // Load reads the tokenizer and settings.
 func (featureExtraction) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
-	file, err := m.OnnxFile()
-	if err != nil {
-		return nil, err
-	}
-	g, err := m.Graph(file)
+	g, err := graphOf(m)
 	if err != nil {
 		return nil, err
 	}

@@ -63,11 +63,7 @@ func (objectDetection) Load(_ context.Context, m *engine.Model) (engine.Pipeline
 	if err := readParameters(m.Manifest.Parameters, &o); err != nil {
 		return nil, engine.Errorf(engine.ErrModelInvalid, "%s: %w", engine.ManifestName, err)
 	}
-	file, err := m.OnnxFile()
-	if err != nil {
-		return nil, err
-	}
-	g, err := m.Graph(file)
+	g, err := graphOf(m)
 	if err != nil {
 		return nil, err
 	}

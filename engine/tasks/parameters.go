@@ -58,3 +58,12 @@ func unknownKey(raw json.RawMessage, valid []string) string {
 	}
 	return ""
 }
+
+// graphOf reads what the file that the model runs by default says of itself.
+func graphOf(m *engine.Model) (engine.Graph, error) {
+	file, err := m.OnnxFile()
+	if err != nil {
+		return engine.Graph{}, err
+	}
+	return m.Graph(file)
+}
