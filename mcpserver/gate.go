@@ -6,13 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
 )
-
-// maxLine bounds one message on stdin. Tensors travel as files, not inline.
-const maxLine = 64 << 20
 
 // A gate stands between the streams and mcp-go, which answers requests in any
 // order and drops those in flight when its input ends. The gate holds what
@@ -20,8 +18,9 @@ const maxLine = 64 << 20
 // until everything is answered, and drops answers to cancelled requests.
 type gate struct {
 	*ledger
-	in    *bufio.Reader
-	drain time.Duration
+	in     *bufio.Reader
+	drain  time.Duration
+	limits Limits
 	stop  context.Context //nolint:containedctx // the server's; Read has none
 
 	// Only Read uses these.
@@ -33,8 +32,8 @@ type gate struct {
 	out io.Writer
 }
 
-func newGate(ctx context.Context, in io.Reader, out io.Writer, drain time.Duration) *gate {
-	return &gate{ledger: newLedger(), in: bufio.NewReaderSize(in, 1<<16), out: out, drain: drain, stop: ctx}
+func newGate(ctx context.Context, in io.Reader, out io.Writer, drain time.Duration, l Limits) *gate {
+	return &gate{ledger: newLedger(), in: bufio.NewReaderSize(in, 1<<16), out: out, drain: drain, limits: l, stop: ctx}
 }
 
 // Read gives mcp-go the input, a line at a time.
@@ -56,22 +55,35 @@ func (g *gate) Read(p []byte) (int, error) {
 
 // next reads a line, and arranges what must happen before the one after it.
 func (g *gate) next() {
-	line, err := readLine(g.in)
+	line, whole, err := readLine(g.in, g.limits.Line)
 	if err != nil {
 		g.end, g.hold = err, g.drained
 	}
+	if !whole {
+		g.refuse(&refusal{codeParse, fmt.Sprintf("the message is longer than %d bytes (limit line)", g.limits.Line)})
+		return
+	}
 	if len(bytes.TrimSpace(line)) == 0 {
+		return
+	}
+	e, refused := check(line, g.limits.Depth)
+	if refused != nil {
+		g.refuse(refused)
 		return
 	}
 	if line[len(line)-1] != '\n' {
 		line = append(line, '\n')
 	}
 	g.rest = line
-	e := open(line)
 	g.note(e)
 	if id := e.request(); e.Method == "initialize" && id != "" && g.hold == nil {
 		g.hold = func() { g.answered(g.stop, id) }
 	}
+}
+
+// refuse answers what is not passed on.
+func (g *gate) refuse(r *refusal) {
+	g.Write(r.message()) //nolint:errcheck // the next answer meets the same error
 }
 
 // drained waits until everything is answered, for the drain time at most.
@@ -124,21 +136,17 @@ func answerID(message []byte) string {
 	return canonical(id)
 }
 
-// readLine reads up to and including a newline. A line over maxLine is skipped
-// whole: what stands for it is no JSON, which mcp-go answers with a parse error.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
+// readLine reads up to and including a newline. A line over the limit is
+// skipped, and is not whole.
+func readLine(r *bufio.Reader, limit int) (line []byte, whole bool, err error) {
 	for {
 		part, err := r.ReadSlice('\n')
-		if len(line) <= maxLine {
+		if len(line) <= limit {
 			line = append(line, part...)
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
-		if len(line) > maxLine {
-			line = []byte("message too large\n")
-		}
-		return line, err
+		return line, len(line) <= limit, err
 	}
 }

@@ -2,51 +2,63 @@ package mcpserver
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
-// Timeouts of HTTP connections.
-const (
-	headerTimeout = 10 * time.Second
-	idleTimeout   = 2 * time.Minute
-)
+// headerTimeout is how long a client may take for its header: one that drips
+// is cut off.
+const headerTimeout = 10 * time.Second
 
-// ErrNotLoopback is the error for an address that others than this machine
-// could reach.
-var ErrNotLoopback = errors.New("not on the loopback interface; use 127.0.0.1:PORT")
+// HTTPOptions configure a server's routes over HTTP. The zero value works.
+type HTTPOptions struct {
+	// Token is what clients must send, as "Authorization: Bearer TOKEN", to
+	// reach /mcp, /sse, /metrics and Mounts. Empty means that nobody is asked,
+	// which is for addresses that only this user can reach. There is no OAuth.
+	Token string
 
-// ListenLoopback listens on an address of the loopback interface, and refuses
-// any other with [ErrNotLoopback]: there is no authentication yet.
-func ListenLoopback(ctx context.Context, address string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("listen address %q is not HOST:PORT: %w", address, ErrNotLoopback)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("listen address %q: %w", address, ErrNotLoopback)
-	}
-	var lc net.ListenConfig
-	return lc.Listen(ctx, "tcp", address)
+	// Hosts are names that clients may use for this server, beside localhost
+	// and the addresses it listens on.
+	Hosts []string
+
+	// Mounts and OpenMounts are further routes, by pattern of [http.ServeMux].
+	// Those that are open need no token.
+	Mounts, OpenMounts map[string]http.Handler
+
+	// Metrics serves /metrics; nil means there is none.
+	Metrics http.Handler
+
+	// Ready says why the server can't do its work, for /readyz; nil means that
+	// it always can.
+	Ready func(context.Context) error
+
+	// Drain is how long calls may go on after the server is stopped.
+	Drain time.Duration
 }
 
-// ServeHTTP serves /mcp (streamable HTTP), /sse, /healthz and the mounts on l
-// until ctx is done, and then for at most drain what is being answered. A
-// mount's key is a pattern of [http.ServeMux].
-func (s *Server) ServeHTTP(ctx context.Context, l net.Listener, mounts map[string]http.Handler, drain time.Duration) error {
-	defer s.settle()
+// ServeHTTP serves /mcp (streamable HTTP), /sse, /healthz, /readyz and what o
+// adds on l until ctx is done, and then for at most o.Drain what is being
+// answered. It closes l.
+func (s *Server) ServeHTTP(ctx context.Context, l net.Listener, o HTTPOptions) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	h := s.handler(ctx, o)
+	defer s.settle()
+	defer h.end()
 	srv := &http.Server{
-		Handler: s.handler(ctx, mounts), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		Handler: h.guard, ReadHeaderTimeout: min(headerTimeout, s.limits.Patience), IdleTimeout: min(2*time.Minute, s.limits.Idle/2),
+		MaxHeaderBytes: s.limits.Header, ErrorLog: s.errorLog(),
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
 	stopped := make(chan error, 1)
 	unlink := context.AfterFunc(ctx, func() {
-		limit, done := context.WithTimeout(base, drain)
+		limit, done := context.WithTimeout(base, o.Drain)
 		defer done()
 		err := srv.Shutdown(limit)
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -56,7 +68,7 @@ func (s *Server) ServeHTTP(ctx context.Context, l net.Listener, mounts map[strin
 		stopped <- errors.Join(err, srv.Close())
 	})
 	defer unlink()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(s.crowd(l)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return <-stopped
@@ -66,24 +78,57 @@ func (s *Server) ServeHTTP(ctx context.Context, l net.Listener, mounts map[strin
 func (s *Server) settle() {
 	s.running.Lock()
 	defer s.running.Unlock()
+	s.watch.wait()
 }
 
-// Handler returns everything that ServeHTTP serves.
-func (s *Server) Handler(mounts map[string]http.Handler) http.Handler {
-	return s.handler(context.Background(), mounts)
+// routes are what a server serves over HTTP.
+type routes struct {
+	guard *guard
+	end   func() // ends what clients left open
 }
 
 // handler serves until stop is done; event streams then end once what was
 // asked on them is answered.
-func (s *Server) handler(stop context.Context, mounts map[string]http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/mcp", newStreamable(stop, s))
+func (s *Server) handler(stop context.Context, o HTTPOptions) routes {
+	open, closed := http.NewServeMux(), http.NewServeMux()
+	mcp := newStreamable(stop, s)
 	sse := newEvents(stop, s)
-	mux.HandleFunc("/sse", sse.stream)
-	mux.HandleFunc("/message", sse.message)
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	for pattern, h := range mounts {
-		mux.Handle(pattern, h)
+	closed.Handle("/mcp", mcp)
+	closed.HandleFunc("/sse", sse.stream)
+	closed.HandleFunc("/message", sse.message)
+	open.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	open.HandleFunc("/readyz", s.readyz(stop, o.Ready))
+	if o.Metrics != nil {
+		closed.Handle("/metrics", o.Metrics)
 	}
-	return guarded(mux)
+	for pattern, h := range o.Mounts {
+		closed.Handle(pattern, h)
+	}
+	for pattern, h := range o.OpenMounts {
+		open.Handle(pattern, h)
+	}
+	g := &guard{
+		hosts: o.Hosts, token: sha256.Sum256([]byte(o.Token)), asks: o.Token != "", log: s.log, limits: s.limits,
+		rate: rate.NewLimiter(rate.Limit(s.limits.Rate), int(max(1, s.limits.Rate))), open: open, closed: closed,
+	}
+	return routes{g, mcp.sessions.close}
+}
+
+// readyz says whether the server can do its work. The reason that it can't is
+// for the log: strangers may ask.
+func (s *Server) readyz(stop context.Context, ready func(context.Context) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if stop.Err() != nil {
+			http.Error(w, "stopping", http.StatusServiceUnavailable)
+			return
+		}
+		if ready != nil {
+			if err := ready(r.Context()); err != nil {
+				s.log.WarnContext(r.Context(), "the server is not ready", "error", err)
+				http.Error(w, "not ready: the server's log says why", http.StatusServiceUnavailable)
+				return
+			}
+		}
+		fmt.Fprintln(w, "ready")
+	}
 }

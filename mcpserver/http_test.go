@@ -28,15 +28,21 @@ type site struct {
 // serve serves e until stop, or the end of the test.
 func serve(t *testing.T, e *fake, drain time.Duration) *site {
 	t.Helper()
-	l, err := mcpserver.ListenLoopback(t.Context(), "127.0.0.1:0")
+	return serveWith(t, newServer(e), mcpserver.HTTPOptions{Drain: drain})
+}
+
+// serveWith serves srv with further options.
+func serveWith(t *testing.T, srv *mcpserver.Server, o mcpserver.HTTPOptions) *site {
+	t.Helper()
+	l, err := mcpserver.Listen(t.Context(), mcpserver.ListenOptions{Address: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	s := &site{t, "http://" + l.Addr().String(), &http.Client{Transport: &http.Transport{}}, stop, make(chan error, 1)}
-	mounts := map[string]http.Handler{"/ipfs/": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "block") })} //nolint:errcheck // a test server
+	o.OpenMounts = map[string]http.Handler{"/ipfs/": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "block") })} //nolint:errcheck // a test server
 	go func() {
-		s.done <- newServer(e).ServeHTTP(ctx, l, mounts, drain)
+		s.done <- srv.ServeHTTP(ctx, l, o)
 		close(s.done)
 	}()
 	t.Cleanup(func() {
@@ -179,7 +185,7 @@ func TestServeHTTP_methods(t *testing.T) {
 		{"GET", "/mcp", http.StatusMethodNotAllowed, []string{"Mcp-Protocol-Version", "2026-07-28"}},
 		{"DELETE", "/mcp", http.StatusMethodNotAllowed, nil},
 		{"DELETE", "/mcp", http.StatusMethodNotAllowed, []string{"Mcp-Protocol-Version", "2026-07-28"}},
-		{"PUT", "/mcp", http.StatusNotFound, nil},
+		{"PUT", "/mcp", http.StatusMethodNotAllowed, nil},
 		{"POST", "/sse", http.StatusMethodNotAllowed, nil},
 		{"GET", endpoint, http.StatusMethodNotAllowed, nil},
 		{"POST", "/message", http.StatusNotFound, nil},
@@ -285,7 +291,7 @@ func TestServeHTTP_cancel(t *testing.T) {
 	}
 	const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`
 	wantStatus(t, "of nobody", s.post(cancel), http.StatusAccepted)
-	wantStatus(t, "of another", s.post(cancel, "Mcp-Session-Id", "other"), http.StatusAccepted)
+	wantStatus(t, "of another", s.post(cancel, "Mcp-Session-Id", "other"), http.StatusNotFound)
 	wantStatus(t, "own", s.post(cancel, "Mcp-Session-Id", sessions[1]), http.StatusAccepted)
 	if i := <-done; i != 1 || <-e.ended == nil || strings.Contains(answers[1], "held") {
 		t.Errorf("client %d was answered %s", i, answers[i])
@@ -342,16 +348,16 @@ func TestServeHTTP_plainAnswer(t *testing.T) {
 }
 
 // Only this machine is listened to.
-func TestListenLoopback(t *testing.T) {
+func TestListen_loopback(t *testing.T) {
 	for _, address := range []string{
 		"0.0.0.0:0", ":0", "[::]:0", "10.0.0.1:0", "example.com:0", "192.168.1.1:8765", "localhost", "127.0.0.1", "", "localhost.evil.example:0",
 	} {
-		if l, err := mcpserver.ListenLoopback(t.Context(), address); !errors.Is(err, mcpserver.ErrNotLoopback) {
+		if l, err := mcpserver.Listen(t.Context(), mcpserver.ListenOptions{Address: address}); !errors.Is(err, mcpserver.ErrExposed) {
 			t.Errorf("%q: %v, %v", address, l, err)
 		}
 	}
 	for _, address := range []string{"127.0.0.1:0", "localhost:0", "127.0.0.2:0", "[::1]:0"} {
-		l, err := mcpserver.ListenLoopback(t.Context(), address)
+		l, err := mcpserver.Listen(t.Context(), mcpserver.ListenOptions{Address: address})
 		if err != nil && address == "127.0.0.1:0" {
 			t.Fatal(err)
 		} else if err != nil { // not every machine has IPv6, or more than one address
@@ -364,13 +370,13 @@ func TestListenLoopback(t *testing.T) {
 
 // IPv6 is served as IPv4 is.
 func TestServeHTTP_ipv6(t *testing.T) {
-	l, err := mcpserver.ListenLoopback(t.Context(), "[::1]:0")
+	l, err := mcpserver.Listen(t.Context(), mcpserver.ListenOptions{Address: "[::1]:0"})
 	if err != nil {
 		t.Skip("no IPv6 here:", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- newServer(newFake()).ServeHTTP(ctx, l, nil, time.Minute) }()
+	go func() { done <- newServer(newFake()).ServeHTTP(ctx, l, mcpserver.HTTPOptions{Drain: time.Minute}) }()
 	s := &site{t: t, url: "http://" + l.Addr().String(), client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 	wantStatus(t, "ping", s.post(`{"jsonrpc":"2.0","id":1,"method":"ping"}`, "Origin", s.url), http.StatusOK)
 	stop()

@@ -2,24 +2,47 @@ package mcpserver
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/tools"
 )
+
+// ErrOverloaded is the code of a call that is refused because too many are
+// being answered. It may be made again.
+const ErrOverloaded engine.Code = "overloaded"
 
 // watched counts a call among those that ServeHTTP waits for, ends it when
 // its client has gone, and logs how long it took. Arguments are not logged:
 // they are the user's.
 func (s *Server) watched(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		if !s.calls.take() {
+			return s.overloaded(), nil
+		}
+		defer s.calls.give()
 		s.running.RLock()
 		defer s.running.RUnlock()
 		ctx, cancel := untilGone(ctx)
 		defer cancel()
+		if hint := s.mcp.GetTool(req.Params.Name).Tool.Annotations.ReadOnlyHint; hint == nil || !*hint {
+			defer s.watch.changed()
+		}
 		start := time.Now()
 		res, err := next(ctx, req)
 		s.log.DebugContext(ctx, "tool called", "tool", req.Params.Name, "took", time.Since(start), "is_error", err != nil || (res != nil && res.IsError))
 		return res, err
 	}
+}
+
+// overloaded is the answer to one call too many.
+func (s *Server) overloaded() *mcp.CallToolResult {
+	return tools.ErrorResult(&engine.ErrorInfo{
+		Code: ErrOverloaded, Message: fmt.Sprintf("%d calls are being answered (limit calls)", cap(s.calls)),
+		Hint: "call again in a second", Retryable: true,
+	})
 }

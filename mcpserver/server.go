@@ -1,9 +1,15 @@
 package mcpserver
 
 import (
+	"context"
+	"log"
 	"log/slog"
+	"net"
+	"net/http"
 	"sync"
+	"time"
 
+	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/resources"
@@ -18,6 +24,12 @@ const instructions = `Runs machine-learning models on this machine and measures 
 4. run_benchmark: measure it; 5. query_results: compare what was measured.
 An error says in "hint" what to do next. A long call answers status "running" with a run_id: ask query_results {"run_id":…} for its answer.`
 
+// icon is a gear with a bolt, small enough to travel with every handshake.
+const icon = `data:image/svg+xml;base64,` +
+	`PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAyNCAyNCI+PHBhdGggZmlsbD0iIzBi` +
+	`NzI4NSIgZD0iTTEyIDFsOS41IDUuNXYxMUwxMiAyM2wtOS41LTUuNXYtMTF6Ii8+PHBhdGggZmlsbD0iI2ZmZDQzYiIgZD0iTTEz` +
+	`IDRMNyAxM2g0bC0xIDcgNi05aC00eiIvPjwvc3ZnPg==`
+
 // An Engine is what the server serves. [*engine.Engine] is one.
 type Engine interface {
 	tools.Engine
@@ -28,34 +40,95 @@ type Engine interface {
 type Options struct {
 	Version string       // of the program, told to clients
 	Logger  *slog.Logger // nil means silence
+	Limits  Limits
+
+	// WatchEvery is how often the server looks whether what clients subscribed
+	// to has changed; 0 means 2 s.
+	WatchEvery time.Duration
+}
+
+// Content is what a server offers, in mcp-go's terms.
+type Content struct {
+	Options []server.ServerOption
+	Add     func(*server.MCPServer) // adds tools, resources and prompts
+
+	// Renew, if it is not nil, brings the list of resources up to date. It is
+	// called before each list, and while clients listen for changes.
+	Renew func(context.Context, *server.MCPServer)
 }
 
 // A Server serves one engine to any number of clients.
 type Server struct {
 	mcp     *server.MCPServer
 	log     *slog.Logger
+	limits  Limits
+	watch   *watcher
+	calls   slots
 	running sync.RWMutex // held for reading by each call of a tool
 }
 
 // New returns a server of e.
 func New(e Engine, o Options) *Server {
-	log := o.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	s := &Server{log: log}
+	log := orSilent(o.Logger)
+	lists := &modelList{engine: e, log: log}
+	hints := completions{e}
+	return NewContent(Content{
+		Options: []server.ServerOption{
+			server.WithTitle("IPFS Accelerate"),
+			server.WithDescription("Runs machine-learning models on whatever hardware is at hand, gets them by content (IPFS) and keeps every measurement."),
+			server.WithIcons(mcp.Icon{Src: icon, MIMEType: "image/svg+xml", Sizes: []string{"any"}}),
+			server.WithInstructions(instructions),
+			server.WithPromptCapabilities(false),
+			server.WithCompletions(),
+			server.WithPromptCompletionProvider(hints),
+			server.WithResourceCompletionProvider(hints),
+		},
+		Add: func(s *server.MCPServer) {
+			s.AddTools(tools.All(e, log)...)
+			s.AddResources(resources.All(e, log)...)
+			s.AddResourceTemplates(resources.Templates(e, log)...)
+			s.AddPrompts(prompts()...)
+		},
+		Renew: lists.renew,
+	}, o)
+}
+
+// NewContent returns a server of something else, with the same transports,
+// limits and guards. What a tool tells while it runs goes through
+// [tools.NotifierOf].
+func NewContent(c Content, o Options) *Server {
+	s := &Server{log: orSilent(o.Logger), limits: o.Limits.orDefaults()}
+	s.calls = newSlots(s.limits.Calls)
 	hooks := &server.Hooks{}
-	hooks.AddOnRequestInitialization(refuseCancelled)
-	s.mcp = server.NewMCPServer("ipfs-accelerate", o.Version,
-		server.WithTitle("IPFS Accelerate"),
-		server.WithInstructions(instructions),
+	options := append([]server.ServerOption{
 		server.WithToolCapabilities(false),
-		server.WithResourceCapabilities(false, false),
+		server.WithResourceCapabilities(true, true),
 		server.WithHooks(hooks),
 		server.WithToolHandlerMiddleware(s.watched),
-	)
-	s.mcp.AddTools(tools.All(e, log)...)
-	s.mcp.AddResources(resources.All(e, log)...)
-	s.mcp.AddResourceTemplates(resources.Templates(e, log)...)
+		server.WithRecovery(),
+	}, c.Options...)
+	s.mcp = server.NewMCPServer("ipfs-accelerate", o.Version, options...)
+	s.watch = newWatcher(s.mcp, c.Renew, o.WatchEvery)
+	hooks.AddOnRequestInitialization(refuseCancelled)
+	hooks.AddOnRequestInitialization(s.watch.refuse)
+	hooks.AddOnError(explainFault)
+	s.watch.hook(hooks)
+	c.Add(s.mcp)
 	return s
+}
+
+// errorLog is where net/http complains.
+func (s *Server) errorLog() *log.Logger {
+	return slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // of clients, which anyone can be
+}
+
+// crowd lets as many connections into l as the limits allow.
+func (s *Server) crowd(l net.Listener) net.Listener {
+	_, secure := l.(secured)
+	return &crowd{Listener: l, free: newSlots(s.limits.Connections), tls: secure}
+}
+
+// Handler returns everything that ServeHTTP serves.
+func (s *Server) Handler(o HTTPOptions) http.Handler {
+	return s.handler(context.Background(), o).guard
 }

@@ -18,6 +18,9 @@ type events struct {
 	stop context.Context //nolint:containedctx // the server's, not a request's
 	mcp  *server.SSEServer
 
+	limits Limits
+	places slots
+
 	mu      sync.Mutex // guards what follows
 	streams map[string]*stream
 }
@@ -31,9 +34,9 @@ type stream struct {
 type streamKey struct{}
 
 func newEvents(stop context.Context, s *Server) *events {
-	e := &events{stop: stop, streams: map[string]*stream{}}
+	e := &events{stop: stop, limits: s.limits, places: newSlots(s.limits.Streams), streams: map[string]*stream{}}
 	e.mcp = server.NewSSEServer(s.mcp,
-		server.WithKeepAlive(true), server.WithUseFullURLForMessageEndpoint(false),
+		server.WithKeepAlive(true), server.WithSSEDisableLocalhostProtection(true), server.WithUseFullURLForMessageEndpoint(false),
 		server.WithSessionIDGenerator(e.enter),
 		// Naming an origin keeps mcp-go from allowing every one.
 		server.WithSSECORS(server.WithCORSAllowedOrigins("http://localhost")),
@@ -59,6 +62,13 @@ func (e *events) enter(ctx context.Context, _ *http.Request) (string, error) {
 // stream serves a client's events until it goes, or until the server stops
 // and everything is answered.
 func (e *events) stream(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet {
+		if !e.places.take() {
+			full(w, "streams", e.limits.Streams)
+			return
+		}
+		defer e.places.give()
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	s := &stream{newLedger(), ctx}
@@ -84,7 +94,7 @@ func (e *events) message(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such session; open /sse", http.StatusNotFound)
 		return
 	}
-	m, ok := readMessage(w, r)
+	m, ok := readMessage(w, r, e.limits)
 	if !ok {
 		return
 	}

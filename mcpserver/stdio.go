@@ -28,7 +28,8 @@ const (
 func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, drain time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	g := newGate(ctx, in, out, drain)
+	s.watch.first()
+	g := newGate(ctx, in, out, drain, s.limits)
 	stdio := server.NewStdioServer(s.mcp)
 	stdio.SetErrorLogger(slog.NewLogLogger(s.log.Handler(), slog.LevelWarn))
 	server.WithWorkerPoolSize(stdioWorkers)(stdio)

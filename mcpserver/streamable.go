@@ -1,164 +1,154 @@
 package mcpserver
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"strings"
-	"sync"
 
-	"github.com/google/uuid"
 	"github.com/mark3labs/mcp-go/server"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/tools"
 )
 
-// streamable serves streamable HTTP. mcp-go does it without sessions, so that
-// nothing of one client reaches another; what a client before 2026-07-28 needs
-// a session for, taking back its own calls, is kept here.
+// streamable serves streamable HTTP: every message is a POST, and a client
+// before 2026-07-28 has a session, on whose GET the server tells what changed.
 type streamable struct {
-	stop context.Context //nolint:containedctx // the server's, not a request's
-	mcp  *server.StreamableHTTPServer
-
-	mu       sync.Mutex // guards what follows
-	inFlight map[string]context.CancelFunc
+	stop     context.Context //nolint:containedctx // the server's, not a request's
+	mcp      *server.StreamableHTTPServer
+	sessions *sessions
+	streams  slots
+	limits   Limits
 }
 
 func newStreamable(stop context.Context, s *Server) *streamable {
-	return &streamable{
-		stop: stop, inFlight: map[string]context.CancelFunc{},
-		mcp: server.NewStreamableHTTPServer(s.mcp, server.WithStateLess(true), server.WithDisableStreaming(true), server.WithStreamableHTTPLogger(s.log)),
-	}
+	h := &streamable{stop: stop, streams: newSlots(s.limits.Streams), limits: s.limits}
+	h.sessions = newSessions(s.limits, h.forget)
+	h.mcp = server.NewStreamableHTTPServer(s.mcp, server.WithSessionIdManager(h.sessions),
+		server.WithDisableLocalhostProtection(true), // the guard has looked, and knows more names
+		server.WithHeartbeatInterval(heartbeat), server.WithStreamableHTTPLogger(s.log))
+	return h
 }
 
-// ServeHTTP answers one message.
+// forget has mcp-go end what it keeps of a session.
+func (h *streamable) forget(id string) {
+	header := http.Header{}
+	header.Set(server.HeaderKeySessionID, id)
+	h.mcp.Handle(nowhere{http.Header{}}, &server.HTTPRequest{Method: http.MethodDelete, Header: header, Context: context.Background()})
+}
+
+// ServeHTTP answers one request.
 func (h *streamable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodPost:
-	case http.MethodDelete: // a session holds nothing that could be ended
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "sessions end by themselves", http.StatusMethodNotAllowed)
-		return
+		h.post(w, r)
+	case http.MethodGet, http.MethodDelete:
+		h.session(w, r)
 	default:
+		w.Header().Set("Allow", "POST, GET, DELETE")
+		http.Error(w, "send messages by POST", http.StatusMethodNotAllowed)
+	}
+}
+
+// session serves the stream of a session, or its end.
+func (h *streamable) session(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get(server.HeaderKeySessionID)
+	if modernHeader(r) || id == "" {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "only a session of an older protocol has that; send messages by POST", http.StatusMethodNotAllowed)
+		return
+	}
+	done, ok := h.sessions.use(id)
+	if !ok {
+		http.Error(w, "no such session: send initialize", http.StatusNotFound)
+		return
+	}
+	defer done()
+	if r.Method == http.MethodDelete {
 		h.mcp.ServeHTTP(w, r)
 		return
 	}
-	e, ok := readMessage(w, r)
-	if !ok {
+	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		http.Error(w, "GET is for an event stream", http.StatusNotAcceptable)
 		return
-	}
-	session := r.Header.Get(server.HeaderKeySessionID)
-	switch e.Method {
-	case "notifications/cancelled": // mcp-go would take any client's
-		h.cancel(session + "\n" + e.cancels())
-		w.WriteHeader(http.StatusAccepted)
-		return
-	case "initialize":
-		w.Header().Set(server.HeaderKeySessionID, uuid.NewString())
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	defer context.AfterFunc(h.stop, cancel)() //nolint:contextcheck // the server may stop before the request
+	if !h.streams.take() {
+		full(w, "streams", h.limits.Streams)
+		return
+	}
+	defer h.streams.give()
+	h.mcp.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// post answers one message.
+func (h *streamable) post(w http.ResponseWriter, r *http.Request) {
+	e, ok := readMessage(w, r, h.limits)
+	if !ok {
+		return
+	}
+	id := r.Header.Get(server.HeaderKeySessionID)
+	if modernHeader(r) {
+		id = "" // there are no sessions any more
+	}
+	if id != "" && e.Method != "initialize" {
+		done, ok := h.sessions.use(id)
+		if !ok {
+			http.Error(w, "no such session: send initialize", http.StatusNotFound)
+			return
+		}
+		defer done()
+	}
+	switch {
+	case e.Method == "notifications/cancelled": // mcp-go would take any client's
+		h.sessions.cancel(id, e.cancels())
+		w.WriteHeader(http.StatusAccepted)
+	case e.Method == "resources/subscribe" && id == "" && !modernHeader(r):
+		http.Error(w, "to subscribe takes a session: send initialize", http.StatusBadRequest)
+	case e.Method == "initialize" && !h.sessions.room():
+		full(w, "sessions", h.limits.Sessions)
+	default:
+		h.answer(w, r, e, id)
+	}
+}
+
+// answer has mcp-go answer a message.
+func (h *streamable) answer(w http.ResponseWriter, r *http.Request, e envelope, session string) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
 	if e.Method == "subscriptions/listen" {
+		if !h.streams.take() {
+			full(w, "streams", h.limits.Streams)
+			return
+		}
+		defer h.streams.give()
 		defer context.AfterFunc(h.stop, cancel)() //nolint:contextcheck // the server may stop before the request
 	}
 	if id := e.request(); session != "" && id != "" {
-		defer h.enter(session+"\n"+id, cancel)()
+		defer h.sessions.enter(session, id, cancel)()
 	}
-	out := &answer{ResponseWriter: w}
-	notify := out.notify
-	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		notify = func(string, map[string]any) {}
+	out := newAnswer(w)
+	if e.Method == "initialize" {
+		out.hold() // mcp-go knows the session only after it has answered
+		defer out.release()
 	}
-	ctx = tools.WithNotifier(ctx, notify)
-	h.mcp.ServeHTTP(out, r.WithContext(ctx))
-}
-
-// enter notes a call until the returned function is called.
-func (h *streamable) enter(call string, cancel context.CancelFunc) (leave func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.inFlight[call] = cancel
-	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.inFlight, call)
+	ctx = context.WithValue(ctx, answerKey{}, out)
+	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		h.mcp.ServeHTTP(out, r.WithContext(tools.WithNotifier(ctx, out.notify)))
+	} else {
+		h.mcp.ServeHTTP(plainAnswer{out}, r.WithContext(tools.WithNotifier(ctx, func(string, map[string]any) {})))
+	}
+	if ctx.Err() != nil {
+		out.finish()
 	}
 }
 
-func (h *streamable) cancel(call string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if cancel := h.inFlight[call]; cancel != nil {
-		cancel()
-	}
-}
+// nowhere takes an answer that nobody waits for.
+type nowhere struct{ header http.Header }
 
-// An answer is the response to one message: JSON, or, once a notification has
-// gone ahead of it, an event stream. mcp-go has both, but a notification may
-// be lost there, or come after the answer.
-type answer struct {
-	http.ResponseWriter
-
-	mu      sync.Mutex // guards what follows, and the writing
-	begun   bool
-	streams bool
-}
-
-// notify sends a notification if the answer is not on its way yet.
-func (a *answer) notify(method string, params map[string]any) {
-	message, err := notification(method, params)
-	if err != nil {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.begun && !a.streams {
-		return
-	}
-	if !a.begun {
-		a.begun, a.streams = true, true
-		a.Header().Set("Content-Type", "text/event-stream")
-		a.Header().Set("Cache-Control", "no-cache")
-		a.ResponseWriter.WriteHeader(http.StatusOK)
-	}
-	a.event(message) //nolint:errcheck // the answer meets the same error
-	a.flush()
-}
-
-// event writes one event of the stream.
-func (a *answer) event(message []byte) error {
-	_, err := a.ResponseWriter.Write(append(append([]byte("event: message\ndata: "), bytes.TrimSpace(message)...), "\n\n"...))
-	return err
-}
-
-// WriteHeader begins the answer.
-func (a *answer) WriteHeader(status int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.begun {
-		a.begun = true
-		a.ResponseWriter.WriteHeader(status)
-	}
-}
-
-// Write writes the answer, which mcp-go does at once.
-func (a *answer) Write(p []byte) (int, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.begun = true
-	if a.streams {
-		return len(p), a.event(p)
-	}
-	return a.ResponseWriter.Write(p)
-}
-
-// Flush sends what is written, for subscriptions are streams of mcp-go's.
-func (a *answer) Flush() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.flush()
-}
-
-func (a *answer) flush() {
-	_ = http.NewResponseController(a.ResponseWriter).Flush() // the connection may be gone
-}
+func (n nowhere) Header() http.Header         { return n.header }
+func (n nowhere) WriteHeader(int)             {}
+func (n nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (n nowhere) Flush()                      {}
+func (n nowhere) CanStream() bool             { return false }

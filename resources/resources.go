@@ -68,6 +68,32 @@ func Templates(e Engine, log *slog.Logger) []server.ServerResourceTemplate {
 	}
 }
 
+// Models returns a resource for each model that is here, so that an agent
+// finds them in the list of resources: those that were named first, at most
+// [MaxListed] of them.
+func Models(ctx context.Context, e Engine, log *slog.Logger) ([]server.ServerResource, error) {
+	s := shelf{logger(log)}
+	stored, err := e.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []server.ServerResource
+	for _, m := range stored[:min(len(stored), MaxListed)] {
+		name := m.Root
+		if len(m.Names) > 0 {
+			name = m.Names[0]
+		}
+		out = append(out, s.fixed("models://"+m.Root, name, fmt.Sprintf("A model of %d bytes in the local store", m.Bytes), func(ctx context.Context, uri string) (content, error) {
+			return asJSON(model(ctx, e, strings.TrimPrefix(uri, "models://")))
+		}))
+	}
+	return out, nil
+}
+
+// MaxListed bounds how many models the list of resources names. All are at
+// models://.
+const MaxListed = 100
+
 // content is what reading a resource gives.
 type content struct {
 	data      []byte

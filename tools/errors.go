@@ -29,6 +29,12 @@ func errorResult(ctx context.Context, log *slog.Logger, tool string, err error) 
 	if info.Code == engine.ErrInternal {
 		log.ErrorContext(ctx, "a tool failed", "tool", tool, "error", err)
 	}
+	return ErrorResult(info)
+}
+
+// ErrorResult is a tool error as every tool answers it, for what stands before
+// the tools.
+func ErrorResult(info *engine.ErrorInfo) *mcp.CallToolResult {
 	info.Message, info.Hint = clip(info.Message), clip(info.Hint)
 	info.ValidValues = info.ValidValues[:min(len(info.ValidValues), maxValid)]
 	r, encodeErr := result(failure{info})

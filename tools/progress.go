@@ -25,8 +25,8 @@ func WithNotifier(ctx context.Context, n Notifier) context.Context {
 	return context.WithValue(ctx, notifierKey{}, n)
 }
 
-// notifier returns what sends notifications of a call.
-func notifier(ctx context.Context) Notifier {
+// NotifierOf returns what sends notifications of a call.
+func NotifierOf(ctx context.Context) Notifier {
 	if n, ok := ctx.Value(notifierKey{}).(Notifier); ok {
 		return n
 	}
@@ -47,7 +47,7 @@ func reporter(ctx context.Context, req mcp.CallToolRequest) func(engine.Progress
 	if req.Params.Meta == nil || req.Params.Meta.ProgressToken == nil {
 		return func(engine.Progress) {}
 	}
-	p := &progress{token: req.Params.Meta.ProgressToken, notify: notifier(ctx), done: -1}
+	p := &progress{token: req.Params.Meta.ProgressToken, notify: NotifierOf(ctx), done: -1}
 	return p.report
 }
 

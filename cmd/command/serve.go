@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -23,12 +24,20 @@ const syncLimit = 45 * time.Second
 // serverRuntimeHint is for an agent, which may have no shell on this machine.
 const serverRuntimeHint = "set ORT_LIB in the server's environment, or have a person run: ipfs-accelerate runtime install"
 
+// tokenName is the file of the data directory that holds the token of http.
+const tokenName = "token"
+
 // serving are the flags of serve.
 type serving struct {
 	transports []string
 	listen     string
 	gateway    bool
 	drain      time.Duration
+
+	auth      string
+	hosts     []string
+	cert, key string
+	plaintext bool
 }
 
 func (c *cli) serve() *cobra.Command {
@@ -38,14 +47,21 @@ func (c *cli) serve() *cobra.Command {
 		Short: "Serve the tools to AI agents over MCP",
 		Example: `  ipfs-accelerate serve
   ipfs-accelerate serve --transport http --listen 127.0.0.1:8765 --gateway
+  ipfs-accelerate serve --transport stdio,http --listen unix:/run/user/1000/accelerate.sock
+  ipfs-accelerate serve --transport http --listen 0.0.0.0:8765 --tls-cert cert.pem --tls-key key.pem --allow-host gpu.example
   ipfs-accelerate serve --source http://127.0.0.1:8080 --allow-path ~/models`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runServer(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
 	f.StringSliceVar(&o.transports, "transport", []string{"stdio"}, "stdio, http or stdio,http")
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8765", "loopback address for http: /mcp, /sse and, with --gateway, /ipfs/")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8765", "HOST:PORT or unix:PATH for http: /mcp, /sse, /metrics, /healthz, /readyz and, with --gateway, /ipfs/")
 	f.BoolVar(&o.gateway, "gateway", false, "serve the models of the store under /ipfs/ as a trustless gateway")
 	f.StringArrayVar(&c.allow, "allow-path", nil, "folder whose files callers may name (repeatable)")
+	f.StringVar(&o.auth, "auth", "token", "token: clients of http send the token in the data directory's file \"token\"; none: nobody is asked, on this machine only")
+	f.StringArrayVar(&o.hosts, "allow-host", nil, "name that clients may use for this server, beside localhost and its addresses (repeatable)")
+	f.StringVar(&o.cert, "tls-cert", "", "file with the certificate chain for https; read again when it changes")
+	f.StringVar(&o.key, "tls-key", "", "file with the certificate's key")
+	f.BoolVar(&o.plaintext, "insecure-plaintext", false, "allow an address that others can reach without TLS: whoever listens on the way sees the token and all else")
 	f.DurationVar(&o.drain, "drain-timeout", 30*time.Second, "how long calls may go on after the input ends or the server is stopped")
 	return cmd
 }
@@ -58,6 +74,9 @@ func (o serving) check() error {
 	}
 	if o.gateway && !slices.Contains(o.transports, "http") {
 		return usageError{errors.New("--gateway needs --transport http")}
+	}
+	if o.auth != "token" && o.auth != "none" {
+		return usageError{fmt.Errorf("--auth %q is neither token nor none", o.auth)}
 	}
 	return nil
 }
@@ -93,19 +112,15 @@ func (c *cli) serveAll(ctx context.Context, a *app, o serving, stdio bool) error
 	defer cancel()
 	group, gctx := errgroup.WithContext(ctx)
 	if slices.Contains(o.transports, "http") {
-		l, err := mcpserver.ListenLoopback(gctx, o.listen)
-		if errors.Is(err, mcpserver.ErrNotLoopback) {
-			return usageError{err}
-		}
+		options, err := c.httpOptions(a, o)
 		if err != nil {
 			return err
 		}
-		c.announce(l)
-		mounts := map[string]http.Handler{}
-		if o.gateway {
-			mounts["/ipfs/"] = a.store.Gateway()
+		l, err := c.listen(gctx, a, o, options.Token != "")
+		if err != nil {
+			return err
 		}
-		group.Go(func() error { return srv.ServeHTTP(gctx, l, mounts, o.drain) })
+		group.Go(func() error { return srv.ServeHTTP(gctx, l, options) })
 	}
 	if stdio {
 		group.Go(func() error {
@@ -116,9 +131,47 @@ func (c *cli) serveAll(ctx context.Context, a *app, o serving, stdio bool) error
 	return group.Wait()
 }
 
-// announce says where the server listens, on stderr: port 0 picks one.
-func (c *cli) announce(l net.Listener) {
-	fmt.Fprintf(c.err, "listening on http://%s/mcp\n", l.Addr())
+// httpOptions are what is served over HTTP, and to whom.
+func (c *cli) httpOptions(a *app, o serving) (mcpserver.HTTPOptions, error) {
+	options := mcpserver.HTTPOptions{
+		Hosts: o.hosts, Drain: o.drain, OpenMounts: map[string]http.Handler{},
+		Ready: func(ctx context.Context) error { _, err := a.engine.Models(ctx); return err },
+	}
+	if o.gateway {
+		options.OpenMounts["/ipfs/"] = a.store.Gateway()
+	}
+	if o.auth == "none" {
+		return options, nil
+	}
+	var err error
+	options.Token, err = mcpserver.LoadToken(filepath.Join(a.home, tokenName))
+	return options, err
+}
+
+// listen begins to listen, and says where on stderr: port 0 picks one. The
+// token is not said, for stderr may be kept.
+func (c *cli) listen(ctx context.Context, a *app, o serving, token bool) (net.Listener, error) {
+	l, err := mcpserver.Listen(ctx, mcpserver.ListenOptions{
+		Address: o.listen, Token: token, CertFile: o.cert, KeyFile: o.key, InsecurePlaintext: o.plaintext, Logger: a.log,
+	})
+	if errors.Is(err, mcpserver.ErrExposed) {
+		return nil, usageError{err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	where := fmt.Sprintf("http://%s/mcp", l.Addr())
+	switch {
+	case l.Addr().Network() == "unix":
+		where = o.listen + " (/mcp)"
+	case o.cert != "":
+		where = fmt.Sprintf("https://%s/mcp", l.Addr())
+	}
+	if token {
+		fmt.Fprintf(c.err, "the token that clients send is in %s\n", filepath.Join(a.home, tokenName))
+	}
+	fmt.Fprintf(c.err, "listening on %s\n", where)
+	return l, nil
 }
 
 // greet tells a person who started the server by hand what it waits for.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/buildinfo"
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -179,8 +180,8 @@ func TestServe_mainJob(t *testing.T) {
 	})
 	cmd, url := serveHTTP(t, home, allow)
 	for name, transport := range map[string]mcp.Transport{
-		"streamable": &mcp.StreamableClientTransport{Endpoint: url + "/mcp"},
-		"SSE":        &mcp.SSEClientTransport{Endpoint: url + "/sse"},
+		"streamable": &mcp.StreamableClientTransport{Endpoint: url + "/mcp", HTTPClient: withToken(t, home)},
+		"SSE":        &mcp.SSEClientTransport{Endpoint: url + "/sse", HTTPClient: withToken(t, home)},
 	} {
 		t.Run(name, func(t *testing.T) { mainJob(t, connect(t, transport, nil)) })
 	}
@@ -212,6 +213,25 @@ func serveHTTP(t *testing.T, home string, args ...string) (*exec.Cmd, string) {
 	}
 	t.Fatal("the server does not listen")
 	return nil, ""
+}
+
+// withToken is a client that sends the token of a data directory.
+func withToken(t *testing.T, home string) *http.Client {
+	t.Helper()
+	token, err := os.ReadFile(filepath.Join(home, "token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Client{Transport: bearer(strings.TrimSpace(string(token)))}
+}
+
+// bearer is a transport that adds a token.
+type bearer string
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+string(b))
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // stop asks a server to end, as a service manager does.
