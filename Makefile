@@ -8,7 +8,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # What is pure Go, and so builds for every system: all but two packages.
 PURE           = $(shell $(GO) list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e /engine/onnx -e /cmd/ipfs-accelerate-native)
 
-.PHONY: build demo test bench stress lint pure fuzz clean
+.PHONY: build demo test conformance bench stress lint pure fuzz clean
 
 build: ## both binaries, in bin/
 	CGO_ENABLED=0 $(GO) build -o bin/ipfs-accelerate ./cmd/ipfs-accelerate
@@ -22,6 +22,9 @@ test: pure lint build ## everything that must hold, cheapest first
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 	$(MAKE) fuzz
 	home=$$(mktemp -d) && IPFS_ACCELERATE_HOME=$$home $(MAKE) demo && rm -rf $$home
+
+conformance: ## the protocol's own suite, per era: ERA: N passed, N failed, and what failed
+	CI=true $(GO) test -count 1 -timeout 10m -v -run TestConformance ./cmd/internal/conformance | grep -E "^(20|FAIL|ok|panic| +npm)"
 
 pure: ## the modules are tidy, and all but two packages need no C, on every system
 	$(GO) mod tidy -diff
