@@ -38,6 +38,12 @@ func serveWith(t *testing.T, srv *mcpserver.Server, o mcpserver.HTTPOptions) *si
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, srv, l, o)
+}
+
+// serveOn serves srv on l.
+func serveOn(t *testing.T, srv *mcpserver.Server, l net.Listener, o mcpserver.HTTPOptions) *site {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	s := &site{t, "http://" + l.Addr().String(), &http.Client{Transport: &http.Transport{}}, stop, make(chan error, 1)}
 	o.OpenMounts = map[string]http.Handler{"/ipfs/": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "block") })} //nolint:errcheck // a test server

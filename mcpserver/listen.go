@@ -59,11 +59,15 @@ func Listen(ctx context.Context, o ListenOptions) (net.Listener, error) {
 	if err != nil || config == nil {
 		return l, err
 	}
-	return secured{tls.NewListener(l, config)}, nil
+	return secured{tls.NewListener(l, config), l, config}, nil
 }
 
 // secured is a listener whose connections begin with a handshake.
-type secured struct{ net.Listener }
+type secured struct {
+	net.Listener
+	plain  net.Listener
+	config *tls.Config
+}
 
 // check refuses an address that is open to strangers.
 func (o ListenOptions) check() error {

@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"log"
 	"log/slog"
 	"net"
@@ -124,8 +125,11 @@ func (s *Server) errorLog() *log.Logger {
 
 // crowd lets as many connections into l as the limits allow.
 func (s *Server) crowd(l net.Listener) net.Listener {
-	_, secure := l.(secured)
-	return &crowd{Listener: l, free: newSlots(s.limits.Connections), tls: secure}
+	free := newSlots(s.limits.Connections)
+	if at, ok := l.(secured); ok { // net/http wants to see the connections of TLS
+		return tls.NewListener(&crowd{at.plain, free, true}, at.config)
+	}
+	return &crowd{l, free, false}
 }
 
 // Handler returns everything that ServeHTTP serves.
