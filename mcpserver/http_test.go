@@ -402,8 +402,12 @@ type eventStream struct {
 func (s *site) openStream() (*eventStream, string) {
 	s.t.Helper()
 	res := s.do(http.MethodGet, "/sse", nil)
-	e := &eventStream{s.t, res, bufio.NewReader(res.body)}
+	e := newEventStream(s.t, res)
 	return e, e.next()
+}
+
+func newEventStream(t *testing.T, r reply) *eventStream {
+	return &eventStream{t, r, bufio.NewReader(r.body)}
 }
 
 // next returns the data of the next event that is no ping.
