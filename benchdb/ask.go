@@ -15,22 +15,26 @@ import (
 
 // Limits on a worker.
 const (
-	maxResponse  = 8 << 20         // bytes
-	workerGrace  = 5 * time.Second // beyond a query's own limit, for start and ingest
-	ingestLimit  = time.Minute     // for an ingest alone
-	workerStderr = 4 << 10         // bytes kept for the log
+	maxResponse   = 8 << 20         // bytes
+	workerGrace   = 5 * time.Second // beyond a query's own limit, for start and ingest
+	ingestLimit   = time.Minute     // for an ingest alone
+	maintainLimit = time.Hour       // for what a person asks for
+	workerStderr  = 4 << 10         // bytes kept for the log
 )
 
 // ask starts a worker for one request. A worker that does not answer in time
 // is killed; so is it when ctx is done.
 func (db *DB) ask(ctx context.Context, r request) (response, error) {
-	limit := ingestLimit
-	if r.Op == opQuery {
+	limit := maintainLimit
+	switch r.Op {
+	case opQuery:
 		limit = r.timeout() + workerGrace
+	case opIngest:
+		limit = ingestLimit
 	}
 	wctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	r.Schema = SchemaVersion
+	r.Schema = db.ed.schema
 	in, err := json.Marshal(r)
 	if err != nil {
 		return response{}, err
@@ -43,11 +47,15 @@ func (db *DB) ask(ctx context.Context, r request) (response, error) {
 	cmd.Stderr = stderr
 	out, err := run(cmd, in)
 	if err == nil {
-		return decode(out)
+		return decode(out, db.ed.schema)
+	}
+	if ctx.Err() != nil {
+		return response{}, ctx.Err()
+	}
+	if r.Op == opIngest && wctx.Err() != nil || crashed(cmd.ProcessState) {
+		db.noteCrash()
 	}
 	switch {
-	case ctx.Err() != nil:
-		return response{}, ctx.Err()
 	case wctx.Err() != nil || spent(cmd.ProcessState, r.cpu()):
 		return response{}, ErrQueryTimeout
 	case outOfMemory(stderr.data):
@@ -132,12 +140,12 @@ func run(cmd *exec.Cmd, in []byte) ([]byte, error) {
 }
 
 // decode reads a worker's answer.
-func decode(out []byte) (response, error) {
+func decode(out []byte, schema int) (response, error) {
 	var res response
 	if err := json.Unmarshal(out, &res); err != nil {
 		return res, fmt.Errorf("%w: %w", errWorker, err)
 	}
-	if res.Schema != SchemaVersion {
+	if res.Schema != schema {
 		return res, ErrRestartNeeded
 	}
 	f := res.Error

@@ -22,7 +22,7 @@ func (q *Query) check() error {
 		return &QueryError{Message: fmt.Sprintf("the SQL is over %d bytes", maxSQL)}
 	case len(q.Cursor) > maxField:
 		return ErrBadCursor
-	case max(len(q.RunID), len(q.Model), len(q.Device), len(q.Workload)) > maxField:
+	case max(len(q.RunID), len(q.Baseline), len(q.Model), len(q.Device), len(q.Workload)) > maxField:
 		return &QueryError{Message: fmt.Sprintf("a field is over %d bytes", maxField)}
 	}
 	return nil

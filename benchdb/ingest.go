@@ -19,7 +19,7 @@ import (
 // request's limit, when at least one batch is in: so it is sure to get on, and
 // others soon have the lock. It returns the number of rows that it left.
 func (w *worker) ingest(ctx context.Context) (pending int64, err error) {
-	if done, err := upToDate(); err != nil || done && migrated() {
+	if done, err := upToDate(); err != nil || done && w.migrated() && !w.expired() {
 		return 0, err
 	}
 	limit := time.Duration(w.r.IngestMS) * time.Millisecond
@@ -38,22 +38,22 @@ func (w *worker) ingest(ctx context.Context) (pending int64, err error) {
 	return pendingRows(), err
 }
 
-// migrated reports whether the database is there with this version's schema.
+// migrated reports whether the database is there with this edition's schema.
 // The note is written when a migration is done, and says nothing of one that
 // was cut short.
-func migrated() bool {
+func (w *worker) migrated() bool {
 	if _, err := os.Stat(databaseFile); err != nil {
 		return false
 	}
 	note, err := os.ReadFile(schemaFile)
-	return err == nil && string(note) == strconv.Itoa(SchemaVersion)
+	return err == nil && string(note) == strconv.Itoa(w.ed.schema)
 }
 
-func noteMigrated() error {
-	if migrated() {
+func (w *worker) noteMigrated() error {
+	if w.migrated() {
 		return nil
 	}
-	return os.WriteFile(schemaFile, []byte(strconv.Itoa(SchemaVersion)), 0o600)
+	return os.WriteFile(schemaFile, []byte(strconv.Itoa(w.ed.schema)), 0o600)
 }
 
 // lock takes the database's lock, shared or not, and returns how to let go.
@@ -95,22 +95,27 @@ type ingester struct {
 	until time.Time
 	db    *sql.DB
 	live  []string // the writers whose spools may hold more
+	done  []finished
+}
+
+// finished is what is ingested of one writer and can be removed.
+type finished struct {
+	lock  *flock.Flock // held
+	files []spoolFile
+	over  bool // the writer is dead and nothing of it is left
 }
 
 // errEnough says that the time is up.
 var errEnough = errors.New("the rest is for the next")
 
 func (in *ingester) all(ctx context.Context) error {
-	db, err := in.w.open("")
+	db, err := in.w.openMigrated(ctx)
 	if err != nil {
 		return err
 	}
 	defer db.Close() // what was committed is in the log of DuckDB
 	in.db = db
-	if err := migrate(ctx, db); err != nil {
-		return err
-	}
-	if err := noteMigrated(); err != nil {
+	if err := in.w.noteMigrated(); err != nil {
 		return err
 	}
 	all, err := writers()
@@ -118,48 +123,83 @@ func (in *ingester) all(ctx context.Context) error {
 		return err
 	}
 	for _, writer := range all {
-		if err := in.writer(ctx, writer); errors.Is(err, errEnough) {
-			return nil
-		} else if err != nil {
-			return err
+		if err = in.writer(ctx, writer); err != nil {
+			break
 		}
 	}
-	return in.settle(ctx)
-}
-
-// writer ingests one writer's spool and removes what is done with: the files
-// that have a successor and, if the writer is dead, all.
-func (in *ingester) writer(ctx context.Context, writer string) (err error) {
-	lock := lockOf(writer)
-	over, err := dead(lock.TryLock)
-	if err != nil {
+	rerr := in.remove(ctx)
+	switch {
+	case errors.Is(err, errEnough):
+		return rerr
+	case err != nil || rerr != nil:
+		return errors.Join(err, rerr)
+	}
+	if err := in.settle(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	return in.retain(ctx)
+}
+
+// writer ingests one writer's spool and takes down what is done with: the files
+// that have a successor and, if the writer is dead, all.
+func (in *ingester) writer(ctx context.Context, writer string) error {
+	lock := lockOf(writer)
+	over, err := dead(lock.TryLock)
+	f := finished{lock: lock, over: over}
+	if err == nil {
+		err = in.drainAll(ctx, writer, &f)
+	}
+	f.over = f.over && err == nil
+	if !f.over {
+		in.live = append(in.live, writer)
+	}
+	in.done = append(in.done, f)
+	return err
+}
+
+func (in *ingester) drainAll(ctx context.Context, writer string, f *finished) error {
 	files, err := spoolFilesOf(writer) // with the lock held, so that no more can come from the dead
 	if err != nil {
 		return err
 	}
+	over := f.over
 	for i, s := range files {
 		drained, err := in.drain(ctx, s)
 		if err != nil {
 			return err
 		}
-		over = over && drained
+		f.over = f.over && drained
 		if drained && (over || i < len(files)-1) {
-			if err := s.remove(); err != nil {
-				return err
-			}
+			f.files = append(f.files, s)
 		}
 	}
-	if !over {
-		in.live = append(in.live, writer)
-		return nil
-	}
-	// While it is held, so that a writer that has only just made it sees that
-	// it is gone. A system that can't remove it then keeps an empty file.
-	_ = os.Remove(lock.Path())
 	return nil
+}
+
+// remove removes what is ingested, once that is in the database itself: a log
+// of DuckDB that can't be read any more is made up for by the spools.
+func (in *ingester) remove(ctx context.Context) (err error) {
+	for _, f := range in.done {
+		if len(f.files) > 0 {
+			_, err = in.db.ExecContext(ctx, "checkpoint")
+			break
+		}
+	}
+	for _, f := range in.done {
+		for _, s := range f.files {
+			if err == nil {
+				err = s.remove()
+			}
+		}
+		if f.over && err == nil {
+			// While it is held, so that a writer that has only just made it
+			// sees that it is gone. A system that can't remove it then keeps
+			// an empty file.
+			_ = os.Remove(f.lock.Path())
+		}
+		err = errors.Join(err, f.lock.Close())
+	}
+	return err
 }
 
 // drain ingests one file, and reports whether nothing is left in it for now.
@@ -195,15 +235,26 @@ func (in *ingester) batch(ctx context.Context, s spoolFile) (n int, rest bool, e
 	if err != nil {
 		return 0, false, err
 	}
-	data, rest = ofThisVersion(data)
+	data, rest = ofVersion(in.w.ed.format, data)
 	if len(data) == 0 {
 		return 0, rest, nil
 	}
-	err = in.insert(ctx, s, position, data)
-	if refused(err) { // a line spoils its batch: find it by inserting each alone
-		err = in.oneByOne(ctx, s, position, data)
+	data, harmful, err := begin(s, position, data)
+	switch {
+	case err != nil:
+		return 0, false, err
+	case harmful:
+		err = in.setAside(ctx, s, position, data)
+	default:
+		err = in.insert(ctx, s, position, data)
+		if refused(err) { // a line spoils its batch: find it by inserting each alone
+			err = in.oneByOne(ctx, s, position, data)
+		}
 	}
-	return len(data), false, err
+	if err != nil {
+		return 0, false, err
+	}
+	return len(data), false, end(position+int64(len(data)), harmful)
 }
 
 // oneByOne ingests a batch line by line, and sets aside those that the database
@@ -211,18 +262,23 @@ func (in *ingester) batch(ctx context.Context, s spoolFile) (n int, rest bool, e
 func (in *ingester) oneByOne(ctx context.Context, s spoolFile, position int64, data []byte) error {
 	for l := range bytes.Lines(data) {
 		err := in.insert(ctx, s, position, l)
-		position += int64(len(l))
 		if refused(err) {
-			if err := quarantine(s, l); err != nil {
-				return err
-			}
-			err = in.insert(ctx, s, position, nil)
+			err = in.setAside(ctx, s, position, l)
 		}
 		if err != nil {
 			return err
 		}
+		position += int64(len(l))
 	}
 	return nil
+}
+
+// setAside puts a line in quarantine.
+func (in *ingester) setAside(ctx context.Context, s spoolFile, position int64, l []byte) error {
+	if err := quarantine(s, l); err != nil {
+		return err
+	}
+	return in.insert(ctx, s, position+int64(len(l)), nil)
 }
 
 // settle notes what follows from what is gone: runs of dead writers that never
@@ -240,7 +296,7 @@ func (in *ingester) settle(ctx context.Context) error {
 	const gone = `not in (select unnest(string_split(?, '/')))` // of a list, whose names have no slash
 	return in.transaction(ctx, func(tx *sql.Tx) error {
 		const lost = `insert into _runs by name
-			select run_id, greatest(now(), max(updated_at) + interval 1 microsecond) as updated_at, arg_max(kind, updated_at) as kind, 'lost' as status,
+			select run_id, greatest(now(), max(updated_at) + interval 1 microsecond) as updated_at, max(elapsed_ms) as elapsed_ms, arg_max(kind, updated_at) as kind, 'lost' as status,
 			       min(started_at) as started_at, arg_max(model_name, updated_at) as model_name, arg_max(model_cid, updated_at) as model_cid,
 			       arg_max(done, updated_at) as done, arg_max(total, updated_at) as total, arg_max(unit, updated_at) as unit, '' as message, '' as error,
 			       arg_max(writer, updated_at) as writer

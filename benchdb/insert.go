@@ -20,26 +20,39 @@ var shapes = map[string]string{
 	"results": `{"id":"UUID","run_id":"VARCHAR","timestamp":"TIMESTAMPTZ","model_name":"VARCHAR","model_cid":"VARCHAR","task":"VARCHAR",
 		"workload":"VARCHAR","hardware_type":"VARCHAR","device":"VARCHAR","precision":"VARCHAR","batch_size":"INTEGER","warmup":"INTEGER",
 		"latencies":["DOUBLE"],"throughput":"DOUBLE","memory_bytes":"BIGINT","accuracy_score":"DOUBLE","error":"VARCHAR",
-		"environment":"VARCHAR","metadata":"JSON"}`,
+		"environment":"VARCHAR","metadata":"JSON","software_id":"VARCHAR","config_key":"VARCHAR","threads":"INTEGER","duration_ms":"DOUBLE",
+		"load_ms":"DOUBLE","first_ms":"DOUBLE","queue_ms":"DOUBLE","preprocess_ms":"DOUBLE","run_ms":"DOUBLE","postprocess_ms":"DOUBLE",
+		"joules":"DOUBLE","bytes":"BIGINT","noisy":"BOOLEAN","load_before":"DOUBLE","load_after":"DOUBLE","offsets":["DOUBLE"],
+		"n":"BIGINT","mean_ms":"DOUBLE","min_ms":"DOUBLE","max_ms":"DOUBLE","p50_ms":"DOUBLE","p50_low":"DOUBLE","p50_high":"DOUBLE",
+		"p90_ms":"DOUBLE","p95_ms":"DOUBLE","p99_ms":"DOUBLE"}`,
 	"inferences": `{"id":"UUID","timestamp":"TIMESTAMPTZ","model_name":"VARCHAR","model_cid":"VARCHAR","task":"VARCHAR","hardware_type":"VARCHAR",
 		"device":"VARCHAR","precision":"VARCHAR","items":"INTEGER","cache":"VARCHAR","queue_ms":"DOUBLE","fetch_ms":"DOUBLE","load_ms":"DOUBLE",
-		"preprocess_ms":"DOUBLE","run_ms":"DOUBLE","postprocess_ms":"DOUBLE","total_ms":"DOUBLE","error":"VARCHAR","environment":"VARCHAR"}`,
+		"preprocess_ms":"DOUBLE","run_ms":"DOUBLE","postprocess_ms":"DOUBLE","total_ms":"DOUBLE","error":"VARCHAR","environment":"VARCHAR",
+		"software_id":"VARCHAR","joules":"DOUBLE"}`,
 	"fetches": `{"id":"UUID","timestamp":"TIMESTAMPTZ","model_name":"VARCHAR","model_cid":"VARCHAR","bytes":"BIGINT","level":"VARCHAR",
-		"total_ms":"DOUBLE","error":"VARCHAR","environment":"VARCHAR"}`,
-	"environments": `{"id":"VARCHAR","timestamp":"TIMESTAMPTZ","info":"JSON"}`,
+		"total_ms":"DOUBLE","error":"VARCHAR","environment":"VARCHAR","software_id":"VARCHAR","source":"VARCHAR"}`,
+	"environments": `{"id":"VARCHAR","timestamp":"TIMESTAMPTZ","info":"JSON","kind":"VARCHAR"}`,
 	"platforms": `{"id":"UUID","timestamp":"TIMESTAMPTZ","environment":"VARCHAR","platform":"VARCHAR","present":"BOOLEAN","available":"BOOLEAN",
 		"device":"VARCHAR","reason":"VARCHAR"}`,
 	"models": `{"cid":"VARCHAR","timestamp":"TIMESTAMPTZ","name":"VARCHAR","task":"VARCHAR","bytes":"BIGINT","license":"VARCHAR"}`,
 	"runs": `{"run_id":"VARCHAR","updated_at":"TIMESTAMPTZ","kind":"VARCHAR","status":"VARCHAR","started_at":"TIMESTAMPTZ","model_name":"VARCHAR",
-		"model_cid":"VARCHAR","done":"BIGINT","total":"BIGINT","unit":"VARCHAR","message":"VARCHAR","answer":"JSON","error":"VARCHAR"}`,
+		"model_cid":"VARCHAR","done":"BIGINT","total":"BIGINT","unit":"VARCHAR","message":"VARCHAR","answer":"JSON","error":"VARCHAR",
+		"elapsed_ms":"DOUBLE"}`,
+	"time_series": `{"id":"UUID","timestamp":"TIMESTAMPTZ","run_id":"VARCHAR","result_id":"VARCHAR","name":"VARCHAR","unit":"VARCHAR",
+		"offsets":["DOUBLE"],"vals":["DOUBLE"]}`,
+	"plans": `{"model_cid":"VARCHAR","device":"VARCHAR","machine_id":"VARCHAR","timestamp":"TIMESTAMPTZ","threads":"INTEGER",
+		"batch_size":"INTEGER","precision":"VARCHAR","run_id":"VARCHAR","figures":"JSON"}`,
+	"receipts": `{"id":"UUID","timestamp":"TIMESTAMPTZ","run_id":"VARCHAR","role":"VARCHAR","peer":"VARCHAR","model_cid":"VARCHAR",
+		"input_sha256":"VARCHAR","output_sha256":"VARCHAR","signature":"VARCHAR","total_ms":"DOUBLE","error":"VARCHAR"}`,
+	"dropped": `{"id":"UUID","timestamp":"TIMESTAMPTZ","model_name":"VARCHAR","model_cid":"VARCHAR","device":"VARCHAR","error":"VARCHAR","n":"BIGINT"}`,
 }
 
-// ofThisVersion returns the lines before the first of a later version, and
+// ofVersion returns the lines before the first of a later version, and
 // reports whether there is one.
-func ofThisVersion(data []byte) (lines []byte, more bool) {
+func ofVersion(format int, data []byte) (lines []byte, more bool) {
 	end := 0
 	for l := range bytes.Lines(data) {
-		if number(l, "v") > formatVersion {
+		if number(l, "v") > int64(format) {
 			return data[:end], true
 		}
 		end += len(l)
@@ -49,11 +62,11 @@ func ofThisVersion(data []byte) (lines []byte, more bool) {
 
 // parse sorts the rows of lines by table. Lines that are no records are
 // returned as they are.
-func parse(data []byte) (rows map[string][]json.RawMessage, bad []byte) {
+func parse(format int, data []byte) (rows map[string][]json.RawMessage, bad []byte) {
 	rows = map[string][]json.RawMessage{}
 	for raw := range bytes.Lines(data) {
 		var l line
-		if err := json.Unmarshal(raw, &l); err != nil || l.Version != formatVersion || !known(l.Batch) {
+		if err := json.Unmarshal(raw, &l); err != nil || l.Version < 1 || l.Version > format || !known(l.Batch) {
 			bad = append(bad, raw...)
 			continue
 		}
@@ -76,7 +89,7 @@ func known(batch map[string][]json.RawMessage) bool {
 // insert inserts lines of a file and sets its position to their end, in one
 // transaction. A row that is there already stays as it is.
 func (in *ingester) insert(ctx context.Context, s spoolFile, position int64, data []byte) error {
-	rows, bad := parse(data)
+	rows, bad := parse(in.w.ed.format, data)
 	position += int64(len(data))
 	err := in.transaction(ctx, func(tx *sql.Tx) error {
 		for _, table := range slices.Sorted(maps.Keys(rows)) {
@@ -97,6 +110,11 @@ func (in *ingester) insert(ctx context.Context, s spoolFile, position int64, dat
 }
 
 func insertRows(ctx context.Context, tx *sql.Tx, table, writer string, rows []json.RawMessage) error {
+	if table == "results" {
+		for i := range rows {
+			rows[i] = summarized(rows[i])
+		}
+	}
 	data, err := json.Marshal(rows)
 	if err != nil {
 		return err
@@ -107,6 +125,23 @@ func insertRows(ctx context.Context, tx *sql.Tx, table, writer string, rows []js
 	}
 	_, err = tx.ExecContext(ctx, q+" on conflict do nothing", args...)
 	return err
+}
+
+// summarized adds to a row of results what is said of its samples. A row that
+// can't be read is for the database to refuse.
+func summarized(row json.RawMessage) json.RawMessage {
+	var r struct {
+		Latencies []float64 `json:"latencies"`
+	}
+	if err := json.Unmarshal(row, &r); err != nil {
+		return row
+	}
+	data, err := json.Marshal(figuresOf(r.Latencies))
+	body, ok := bytes.CutSuffix(bytes.TrimSpace(row), []byte("}"))
+	if err != nil || !ok || len(body) <= 1 {
+		return row
+	}
+	return slices.Concat(body, []byte(","), data[1:])
 }
 
 // refused reports whether the database refused what it was given, rather than

@@ -70,7 +70,10 @@ func self(t testing.TB, role string, args ...string) []string {
 
 func openDB(t testing.TB, dir string) *DB {
 	t.Helper()
-	db, err := Open(dir, Options{Command: self(t, "be-worker"), QueryTimeout: time.Minute})
+	db, err := Open(dir, Options{
+		Command: self(t, "be-worker"), QueryTimeout: time.Minute, UnconfinedSQL: true,
+		Retention: Retention{Inferences: -1, Samples: -1}, // for the tests' rows are of a day in the past
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

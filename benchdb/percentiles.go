@@ -4,7 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
+	"strconv"
+	"strings"
 )
 
 // percentileRow is a row of percentiles, in column order.
@@ -44,23 +45,47 @@ var percentileColumns = []Column{
 	{Name: "p99_ms", Type: "double", Unit: "ms"},
 }
 
-// percentiles summarises the samples of each configuration, all runs together.
+// maxPooled is how many samples of a configuration are summarised, its newest:
+// as many as are enough for any percentile that is given.
+const maxPooled = 10_000
+
+// pooledSQL finds the samples of each configuration of a page, newest results
+// first until they are enough, and what is left of those whose samples are too
+// old to be kept.
+const pooledSQL = `with chosen as (
+		select id, coalesce(model_name, '') as model, coalesce(device, '') as device, coalesce(precision, '') as precision,
+		       coalesce(batch_size, 0) as batch_size, coalesce(workload, '') as workload, throughput, n,
+		       coalesce(sum(n) over (partition by model_name, device, precision, batch_size, workload order by id desc
+		           rows between unbounded preceding and 1 preceding), 0) as newer
+		from _results {where}),
+	configurations as (
+		select distinct model, workload, device, precision, batch_size from chosen {after} order by all limit {n}),
+	pooled as (
+		select c.* from chosen c semi join configurations using (model, workload, device, precision, batch_size) where newer < {pooled})
+	select p.model, p.device, p.precision, p.batch_size, p.workload, count(*) as runs, round(avg(nullif(p.throughput, 0)), 3) as throughput_per_s,
+	       list(latencies order by p.id) filter (latencies is not null) as latencies, arg_max(p.n, p.id) as n, arg_max(mean_ms, p.id) as mean_ms,
+	       arg_max(p50_ms, p.id) as p50_ms, arg_max(if(p.n >= 39, p90_ms, null), p.id) as p90_ms, arg_max(p95_ms, p.id) as p95_ms, arg_max(p99_ms, p.id) as p99_ms
+	from pooled p join _results r on r.id = p.id
+	group by p.model, p.device, p.precision, p.batch_size, p.workload order by p.model, p.workload, p.device, p.precision, p.batch_size`
+
+// percentileKeys order the configurations.
+var percentileKeys = []orderKey{
+	{"model", "varchar"}, {"workload", "varchar"}, {"device", "varchar"}, {"precision", "varchar"}, {"batch_size", "integer"},
+}
+
+// percentiles summarises the samples of each configuration, its newest runs
+// together.
 func percentiles(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
-	c := condition{}
+	l := listing{keys: percentileKeys, model: byModel, device: byDevice, workload: byWorkload, since: byTime}
+	c := l.where(q)
 	c.and("error = $error", "error", "")
-	c.andModel(q, "model_name")
-	c.andSince(q, "timestamp")
-	if q.Device != "" {
-		c.and("$device in (device, hardware_type)", "device", q.Device)
+	after, err := l.after(q.Cursor, &c)
+	if err != nil {
+		return Table{}, err
 	}
-	if q.Workload != "" {
-		c.and("workload = $workload", "workload", q.Workload)
-	}
-	group := `select model_name as model, device, precision, batch_size, workload, count(*) as runs,
-		       round(avg(nullif(throughput, 0)), 3) as throughput_per_s, flatten(list(latencies)) as latencies
-		from _results` + c.where + fmt.Sprintf(` group by all order by model, workload, device, precision, batch_size limit %d`, q.Limit+1)
+	query := strings.NewReplacer("{where}", c.where, "{after}", after, "{n}", strconv.Itoa(q.Limit+1), "{pooled}", strconv.Itoa(maxPooled)).Replace(pooledSQL)
 	t := Table{Total: -1, Columns: percentileColumns, Rows: []json.RawMessage{}}
-	rows, err := conn.QueryContext(ctx, group, c.args...)
+	rows, err := conn.QueryContext(ctx, query, c.args...)
 	if err != nil {
 		return t, err
 	}
@@ -68,7 +93,8 @@ func percentiles(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 	for rows.Next() {
 		if len(t.Rows) == q.Limit {
 			t.Truncated = true
-			break
+			t.NextCursor, err = cursorOf(t.Rows[len(t.Rows)-1], columnsOf(l.keys))
+			return t, err
 		}
 		row, err := scanPercentiles(rows)
 		if err != nil {
@@ -81,29 +107,51 @@ func percentiles(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 
 func scanPercentiles(rows *sql.Rows) (json.RawMessage, error) {
 	var r percentileRow
-	var list any // of DOUBLE
-	if err := rows.Scan(&r.Model, &r.Device, &r.Precision, &r.BatchSize, &r.Workload, &r.Runs, &r.Throughput, &list); err != nil {
+	var runs any // of lists of DOUBLE, oldest first
+	if err := rows.Scan(&r.Model, &r.Device, &r.Precision, &r.BatchSize, &r.Workload, &r.Runs, &r.Throughput, &runs,
+		&r.Samples, &r.Mean, &r.P50, &r.P90, &r.P95, &r.P99); err != nil {
 		return nil, err
 	}
-	values, _ := list.([]any) // nil if nothing was measured
-	latencies := make([]float64, 0, len(values))
-	for _, v := range values {
-		if ms, ok := v.(float64); ok {
-			latencies = append(latencies, ms)
+	var latencies, medians []float64
+	lists, _ := runs.([]any) // nil if no samples are kept
+	for _, l := range lists {
+		values, _ := l.([]any)
+		start := len(latencies)
+		for _, v := range values {
+			if ms, ok := v.(float64); ok {
+				latencies = append(latencies, ms)
+			}
+		}
+		if len(latencies) > start {
+			medians = append(medians, Summarize(latencies[start:]).P50)
 		}
 	}
-	r.summarize(latencies)
+	if len(latencies) > 0 {
+		r.summarize(latencies, medians)
+	}
 	return json.Marshal(r)
 }
 
-func (r *percentileRow) summarize(latencies []float64) {
+// summarize sets what is said of samples. With enough runs the interval of the
+// median is that of the runs' medians, for runs differ more than the samples of
+// one let expect.
+func (r *percentileRow) summarize(latencies, medians []float64) {
 	r.Samples = len(latencies)
-	if r.Samples == 0 {
-		return
-	}
 	s := Summarize(latencies).Rounded()
 	r.Mean, r.P50, r.P90, r.P95, r.P99 = &s.Mean, &s.P50, s.P90, s.P95, s.P99
-	if s.P50CI95 != nil {
-		r.Low, r.High = &s.P50CI95[0], &s.P50CI95[1]
+	ci := s.P50CI95
+	if of := Summarize(medians).Rounded().P50CI95; of != nil {
+		ci = of
 	}
+	if ci != nil {
+		r.Low, r.High = &ci[0], &ci[1]
+	}
+}
+
+func columnsOf(keys []orderKey) []string {
+	out := make([]string, len(keys))
+	for i, k := range keys {
+		out[i] = k.column
+	}
+	return out
 }

@@ -1,13 +1,37 @@
 package benchdb
 
+import (
+	"embed"
+	"io/fs"
+)
+
 // SchemaVersion is that of the database: the number of the latest migration.
 // A worker and the program that starts it must agree on it.
-const SchemaVersion = 1
+const SchemaVersion = 3
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// An edition is what a version of this package knows.
+type edition struct {
+	schema     int
+	format     int   // of a spool's lines
+	migrations fs.FS // in a folder of that name
+}
+
+var current = edition{schema: SchemaVersion, format: formatVersion, migrations: migrations}
 
 // What a worker can be asked for.
 const (
-	opIngest = "ingest"
-	opQuery  = "query"
+	opIngest  = "ingest"
+	opQuery   = "query"
+	opStats   = "stats"
+	opBackup  = "backup"
+	opRepair  = "repair"
+	opVacuum  = "vacuum"
+	opExport  = "export"
+	opImport  = "import"
+	opMigrate = "migrate"
 )
 
 // maxRequest bounds a request, in bytes: an agent's SQL may grow sixfold in
@@ -23,6 +47,12 @@ type request struct {
 	Query     Query  `json:"query"`
 	IngestMS  int64  `json:"ingest_ms"`  // how long it goes on ingesting
 	TimeoutMS int64  `json:"timeout_ms"` // of the query
+
+	UnconfinedSQL bool      `json:"unconfined_sql"` // an agent's SQL needs no full sandbox
+	Retention     Retention `json:"retention"`      // of an ingest and of statistics; zero keeps all
+	Path          string    `json:"path"`           // of a backup, an export or an import
+	Format        Format    `json:"format"`         // of an export
+	To            int       `json:"to"`             // schema to migrate to
 }
 
 // A response is what a worker writes to descriptor 3: its standard output is
@@ -30,6 +60,8 @@ type request struct {
 type response struct {
 	Schema int      `json:"schema"`
 	Table  Table    `json:"table"`
+	Stats  *Stats   `json:"stats,omitempty"`
+	Repair *Repair  `json:"repair,omitempty"`
 	Error  *failure `json:"error"`
 }
 

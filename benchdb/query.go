@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 )
 
 // query answers the request's question on the read-only database, in a
@@ -25,11 +24,19 @@ func (w *worker) query(ctx context.Context) (Table, error) {
 	if err != nil {
 		return Table{}, err
 	}
+	if err := w.readable(ctx, conn); err != nil {
+		return Table{}, err
+	}
 	level, err := w.confine(ctx, conn)
 	if err != nil {
 		return Table{}, err
 	}
-	t, err := answer(ctx, conn, w.r.Query)
+	if w.r.Query.Report == ReportSQL && level != sandboxFull && !w.r.UnconfinedSQL {
+		return Table{Sandbox: level}, &QueryError{
+			Message: "sql is off: the sandbox of this machine is " + level + ", not full", Hint: "ask one of the reports", ValidValues: reportNames(),
+		}
+	}
+	t, err := w.report(ctx, conn)
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err() // whatever DuckDB says of being interrupted
 	}
@@ -59,47 +66,4 @@ func (w *worker) confine(ctx context.Context, conn *sql.Conn) (string, error) {
 		return "", fmt.Errorf("confine the query: %w", err)
 	}
 	return level, nil
-}
-
-func answer(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
-	switch q.Report {
-	case ReportSQL:
-		return agentSQL(ctx, conn, q)
-	case ReportRun:
-		return table(ctx, conn, q.Limit, runSQL, sql.Named("run_id", q.RunID))
-	case ReportRuns:
-		return runs(ctx, conn, q)
-	case ReportPercentiles:
-		return percentiles(ctx, conn, q)
-	}
-	return Table{}, &QueryError{
-		Message: fmt.Sprintf("unknown report %q", q.Report), ValidValues: []string{string(ReportRuns), string(ReportRun), string(ReportPercentiles)},
-	}
-}
-
-// A condition is a where clause with its arguments.
-type condition struct {
-	where string
-	args  []any
-}
-
-func (c *condition) and(clause, name string, value any) {
-	if c.where == "" {
-		c.where = " where true"
-	}
-	c.where += " and " + clause
-	c.args = append(c.args, sql.Named(name, value))
-}
-
-// andModel and andSince restrict to what a query names, if it does.
-func (c *condition) andModel(q Query, name string) {
-	if q.Model != "" {
-		c.and("$model in ("+name+", model_cid)", "model", q.Model)
-	}
-}
-
-func (c *condition) andSince(q Query, at string) {
-	if !q.Since.IsZero() {
-		c.and(at+" >= $since::timestamptz", "since", q.Since.UTC().Format(time.RFC3339Nano))
-	}
 }

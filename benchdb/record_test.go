@@ -26,19 +26,22 @@ func TestRecord_everyKind(t *testing.T) {
 	wantSQL(t, db, "select * replace (round(p90_ms, 3) as p90_ms) from benchmark_results", `{"id":"`+r.ID+`","timestamp":`+at+`,"model_name":"m","hardware_type":"cpu",`+
 		`"inference_time":2.0,"throughput":10.0,"memory_usage":null,"accuracy_score":null,"metadata":{"threads":2},"run_id":"`+r.RunID+`",`+
 		`"model_cid":"bafym","task":"feature-extraction","workload":"latency","device":"cpu","precision":"fp32","batch_size":1,"warmup":2,`+
-		`"samples":3,"p90_ms":2.8,"error":null,"environment":"e1"}`)
-	wantSQL(t, db, "select * from samples order by n", `{"result_id":"`+r.ID+`","run_id":"`+r.RunID+`","model_name":"m","device":"cpu","batch_size":1,"n":1,"latency_ms":3.0}
-{"result_id":"`+r.ID+`","run_id":"`+r.RunID+`","model_name":"m","device":"cpu","batch_size":1,"n":2,"latency_ms":1.0}
-{"result_id":"`+r.ID+`","run_id":"`+r.RunID+`","model_name":"m","device":"cpu","batch_size":1,"n":3,"latency_ms":2.0}`)
+		`"samples":3,"p90_ms":2.8,"error":null,"environment":"e1","software_id":null,"config_key":null,"threads":null,"duration_ms":null,"load_ms":null,`+
+		`"first_ms":null,"queue_ms":null,"preprocess_ms":null,"run_ms":null,"postprocess_ms":null,"joules":null,"bytes":null,"noisy":null,`+
+		`"load_before":null,"load_after":null,"machine_id":"e1","mean_ms":2.0,"min_ms":1.0,"max_ms":3.0,"p50_ci95_low":null,"p50_ci95_high":null,`+
+		`"p95_ms":null,"p99_ms":null,"histogram":null}`)
+	wantSQL(t, db, "select * from samples order by n", `{"result_id":"`+r.ID+`","run_id":"`+r.RunID+`","model_name":"m","device":"cpu","batch_size":1,"n":1,"latency_ms":3.0,"offset_ms":null}
+{"result_id":"`+r.ID+`","run_id":"`+r.RunID+`","model_name":"m","device":"cpu","batch_size":1,"n":2,"latency_ms":1.0,"offset_ms":null}
+{"result_id":"`+r.ID+`","run_id":"`+r.RunID+`","model_name":"m","device":"cpu","batch_size":1,"n":3,"latency_ms":2.0,"offset_ms":null}`)
 	wantSQL(t, db, "select * from inferences", `{"id":"`+i.ID+`","timestamp":`+at+`,"model_name":"m","model_cid":"bafym","task":"feature-extraction",`+
 		`"hardware_type":"cpu","device":"cpu","precision":"int8","items":3,"cache":"L1","queue_ms":1.0,"fetch_ms":2.0,"load_ms":3.0,"preprocess_ms":4.0,`+
-		`"run_ms":5.0,"postprocess_ms":6.0,"total_ms":21.0,"error":null,"environment":"e1"}`)
-	wantSQL(t, db, "select * from fetches", `{"id":"`+f.ID+`","timestamp":`+at+`,"model_name":"m","model_cid":"bafym","bytes":7,"level":"L4","total_ms":9.0,"error":null,"environment":"e1"}`)
-	wantSQL(t, db, "select * from environments", `{"id":"e1","first_seen":`+at+`,"info":{"os":"linux"}}`)
+		`"run_ms":5.0,"postprocess_ms":6.0,"total_ms":21.0,"error":null,"environment":"e1","software_id":null,"joules":null}`)
+	wantSQL(t, db, "select * from fetches", `{"id":"`+f.ID+`","timestamp":`+at+`,"model_name":"m","model_cid":"bafym","bytes":7,"level":"L4","total_ms":9.0,"error":null,"environment":"e1","software_id":null,"source":null}`)
+	wantSQL(t, db, "select * from environments", `{"id":"e1","first_seen":`+at+`,"info":{"os":"linux"},"kind":"machine"}`)
 	wantSQL(t, db, "select * from hardware_platforms", `{"environment":"e1","platform":"cuda","present":true,"available":false,"device":"X","reason":"no driver","checked_at":`+at+`}`)
 	wantSQL(t, db, "select * from models", `{"cid":"bafym","name":"m","task":"t","bytes":5,"license":"MIT","first_seen":`+at+`,"last_seen":`+at+`}`)
 	wantSQL(t, db, "select * from events", `{"run_id":"`+r.RunID+`","timestamp":`+at+`,"kind":"benchmark","status":"running","started_at":`+at+`,"model_name":"m",`+
-		`"model_cid":"bafym","done":1,"total":2,"unit":"runs","message":"","error":null}`)
+		`"model_cid":"bafym","done":1,"total":2,"unit":"runs","message":"","error":null,"elapsed_ms":null}`)
 }
 
 // Zero was measured, nil was not.

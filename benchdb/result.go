@@ -24,8 +24,32 @@ type Result struct {
 	MemoryBytes   *int64          `json:"memory_bytes"`   // peak of the process that ran the model; nil if not measured
 	AccuracyScore *float64        `json:"accuracy_score"` // nil if not measured
 	Error         string          `json:"error"`          // code of the failure, empty if there was none
-	Environment   string          `json:"environment"`    // id of the machine, see Environment
-	Metadata      json.RawMessage `json:"metadata"`       // an object; software versions, threads and the like
+	Environment   string          `json:"environment"`    // machine_id: id of the machine, see Environment
+	Metadata      json.RawMessage `json:"metadata"`       // an object; stop reason and the like
+
+	SoftwareID string    `json:"software_id,omitempty"` // id of the program and its settings, see Environment
+	ConfigKey  string    `json:"config_key,omitempty"`  // what else must be equal for two results to be compared
+	Threads    int       `json:"threads,omitempty"`     // 0 if not known
+	Offsets    []float64 `json:"offsets,omitempty"`     // milliseconds from the first sample's start to each sample's; none if not recorded
+
+	Measures
+}
+
+// Measures are what a workload may measure beside latencies. What is nil was
+// not measured.
+type Measures struct {
+	DurationMS   *float64 `json:"duration_ms,omitempty"`    // wall time of the measurement, by a monotonic clock
+	LoadMS       *float64 `json:"load_ms,omitempty"`        // to open the model
+	FirstMS      *float64 `json:"first_ms,omitempty"`       // the first run after that
+	QueueMS      *float64 `json:"queue_ms,omitempty"`       // this and the next three: mean per sample
+	PreprocessMS *float64 `json:"preprocess_ms,omitempty"`  //
+	RunMS        *float64 `json:"run_ms,omitempty"`         //
+	PostMS       *float64 `json:"postprocess_ms,omitempty"` //
+	Joules       *float64 `json:"joules,omitempty"`         // of the whole measurement
+	Bytes        *int64   `json:"bytes,omitempty"`          // moved, by fetch and import
+	Noisy        *bool    `json:"noisy,omitempty"`          // the machine was busy or the samples are unsteady
+	LoadBefore   *float64 `json:"load_before,omitempty"`    // load average of the machine, per processor
+	LoadAfter    *float64 `json:"load_after,omitempty"`
 }
 
 // An Inference is what one run_inference cost. Neither its input nor its
@@ -50,6 +74,8 @@ type Inference struct {
 	TotalMS      float64   `json:"total_ms"`
 	Error        string    `json:"error"` // code of the failure, empty if there was none
 	Environment  string    `json:"environment"`
+	SoftwareID   string    `json:"software_id,omitempty"`
+	Joules       *float64  `json:"joules,omitempty"` // nil if not measured
 }
 
 // A Fetch is what getting one model cost.
@@ -63,14 +89,17 @@ type Fetch struct {
 	TotalMS     float64   `json:"total_ms"`
 	Error       string    `json:"error"`
 	Environment string    `json:"environment"`
+	SoftwareID  string    `json:"software_id,omitempty"`
+	Source      string    `json:"source,omitempty"` // name of the source that gave the most
 }
 
-// An Environment describes the machine that results were measured on. ID is a
-// hash of Info, so that equal machines have equal ids.
+// An Environment describes the machine that results were measured on, or the
+// software. ID is a hash of Info, so that equal ones have equal ids.
 type Environment struct {
 	ID        string          `json:"id"`
 	Timestamp time.Time       `json:"timestamp"`
-	Info      json.RawMessage `json:"info"` // an object
+	Info      json.RawMessage `json:"info"`           // an object
+	Kind      string          `json:"kind,omitempty"` // machine or software; empty means machine
 }
 
 // A Platform is what detect_hardware found of one platform: a row of the view
@@ -126,6 +155,54 @@ type Run struct {
 	Message   string          `json:"message"`
 	Answer    json.RawMessage `json:"answer"` // the tool's own answer, an object; set at the end, kept 24 hours
 	Error     string          `json:"error"`
+
+	// ElapsedMS is from StartedAt to At by the monotonic clock, so that no
+	// setting of the wall clock changes durations and order. Record sets it
+	// if both times have that clock's reading, as time.Now gives it.
+	ElapsedMS *float64 `json:"elapsed_ms,omitempty"`
+}
+
+// A TimeSeries is something that was watched while a run went on, such as
+// memory: rows of the view time_series.
+type TimeSeries struct {
+	ID        string    `json:"id"` // UUIDv7
+	Timestamp time.Time `json:"timestamp"`
+	RunID     string    `json:"run_id"`
+	ResultID  string    `json:"result_id"` // empty if of the whole run
+	Name      string    `json:"name"`      // such as memory_bytes
+	Unit      string    `json:"unit"`
+	Offsets   []float64 `json:"offsets"` // milliseconds since the start, one per value
+	Values    []float64 `json:"vals"`
+}
+
+// A Plan is how a model runs best on a device, as it was measured: a row of
+// the view plans. Later ones supersede earlier ones.
+type Plan struct {
+	Timestamp time.Time       `json:"timestamp"`
+	ModelCID  string          `json:"model_cid"`
+	Device    string          `json:"device"`
+	MachineID string          `json:"machine_id"`
+	Threads   int             `json:"threads"`
+	BatchSize int             `json:"batch_size"`
+	Precision string          `json:"precision"`
+	RunID     string          `json:"run_id"`  // the run that found it
+	Figures   json.RawMessage `json:"figures"` // an object: what was measured
+}
+
+// A Receipt is what two peers agree that one did for the other: a row of the
+// view receipts. It holds hashes of input and output, never these themselves.
+type Receipt struct {
+	ID           string    `json:"id"` // UUIDv7
+	Timestamp    time.Time `json:"timestamp"`
+	RunID        string    `json:"run_id"`
+	Role         string    `json:"role"` // asked or served
+	Peer         string    `json:"peer"` // the other one's id
+	ModelCID     string    `json:"model_cid"`
+	InputSHA256  string    `json:"input_sha256"`
+	OutputSHA256 string    `json:"output_sha256"`
+	Signature    string    `json:"signature"`
+	TotalMS      *float64  `json:"total_ms,omitempty"`
+	Error        string    `json:"error"`
 }
 
 // A Batch is what one Record call writes: all of it in one write, or nothing,
@@ -138,51 +215,11 @@ type Batch struct {
 	Environments []Environment `json:"environments,omitempty"`
 	Platforms    []Platform    `json:"platforms,omitempty"`
 	Models       []Model       `json:"models,omitempty"`
+	TimeSeries   []TimeSeries  `json:"time_series,omitempty"`
+	Plans        []Plan        `json:"plans,omitempty"`
+	Receipts     []Receipt     `json:"receipts,omitempty"`
 
 	// Sync makes Record return only when the batch is on disk. Without it
 	// the batch survives a killed process, and within a second a power cut.
 	Sync bool `json:"-"`
-}
-
-// A Report names a question that Query answers.
-type Report string
-
-// The reports.
-const (
-	ReportRuns        Report = "runs"        // the latest runs, newest first
-	ReportRun         Report = "run"         // one run with its answer
-	ReportPercentiles Report = "percentiles" // latency percentiles with intervals per model, device, precision, batch size and workload
-	ReportSQL         Report = "sql"         // an agent's own SELECT
-)
-
-// A Query is a question. Empty fields don't restrict; Model, Device, Workload
-// and Since restrict the reports runs and percentiles, Cursor continues runs.
-type Query struct {
-	Report   Report
-	RunID    string
-	SQL      string
-	Model    string // name or CID
-	Device   string // device id or platform
-	Workload string
-	Since    time.Time
-	Limit    int    // rows; 0 means 20, at most 1000
-	Cursor   string // NextCursor of the answer before
-}
-
-// A Column describes one column of a Table.
-type Column struct {
-	Name string `json:"name"`
-	Type string `json:"type"`           // DuckDB's name, lower case
-	Unit string `json:"unit,omitempty"` // such as "ms", empty if there is none
-}
-
-// A Table is the answer to a Query.
-type Table struct {
-	Columns     []Column
-	Rows        []json.RawMessage // one object per row, keys in column order
-	Total       int64             // rows that match, of which Rows may be a part; -1 if not counted
-	Truncated   bool
-	NextCursor  string
-	PendingRows int64  // recorded, but not yet in the database when it was asked
-	Sandbox     string // full, partial or none: what held the process that ran the query
 }

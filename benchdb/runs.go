@@ -3,70 +3,121 @@ package benchdb
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
-	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // keepAnswers is how long the answers of runs are kept, in SQL: from then on
 // none is given out, and the next ingest forgets them.
 const keepAnswers = "interval 24 hours"
 
-// allRuns joins what was announced as a run with what was over too soon for
-// that. A benchmark has the devices of its results.
-const allRuns = `with measured as (
-		select run_id, string_agg(distinct device, ', ' order by device) as device, string_agg(distinct workload, ', ' order by workload) as workload,
-		       list(device) || list(hardware_type) as devices, list(workload) as workloads
-		from _results group by run_id),
+// newestRuns are the runs of one page: what was announced as a run, and what was
+// over too soon for that. The ids sort by time, whatever the clock said, and
+// each part is cut to a page before anything else is done with it. {x} are the
+// filters of each, {n} is one more than the limit.
+const newestRuns = `with page as (
+		select run_id from _runs {runs} group by run_id order by run_id desc limit {n}),
+	states as (
+		select *, row_number() over (partition by run_id
+		           order by status not in ('queued', 'running') desc, elapsed_ms desc nulls last, updated_at desc) = 1 as newest,
+		       min(started_at) over (partition by run_id) as begun
+		from _runs where run_id in (from page)),
+	measured as (
+		select run_id, string_agg(distinct device, ', ' order by device) as device, string_agg(distinct workload, ', ' order by workload) as workload
+		from _results where run_id in (from page) group by run_id),
+	announced as (
+		select id, model_name, model_cid, device from _inferences where id in (select try_cast(run_id as uuid) from page)),
 	all_runs as (
-		select run_id, kind, status, started_at, coalesce(s.model_name, i.model_name) as model, coalesce(s.model_cid, i.model_cid) as model_cid,
-		       coalesce(m.device, i.device) as device, workload, if(ended, (epoch_us(updated_at) - epoch_us(started_at)) / 1000, null) as total_ms,
-		       nullif(s.error, '') as error, coalesce(devices, [i.device, i.hardware_type]) as devices, workloads
-		from _run_states s left join measured m using (run_id) left join _inferences i on run_id = i.id::varchar
+		select run_id, kind, status, begun as started_at, coalesce(s.model_name, i.model_name) as model, coalesce(m.device, i.device) as device, workload,
+		       if(status in ('completed', 'failed', 'cancelled'), coalesce(elapsed_ms, (epoch_us(updated_at) - epoch_us(begun)) / 1000), null) as total_ms,
+		       nullif(s.error, '') as error
+		from states s left join measured m using (run_id) left join announced i on try_cast(run_id as uuid) = i.id
+		where newest
 		union all
-		select id::varchar, 'inference', if(error = '', 'completed', 'failed'), timestamp, model_name, model_cid, device, null, total_ms, nullif(error, ''),
-		       [device, hardware_type], null
-		from _inferences anti join _run_states on run_id = id::varchar
+		select id::varchar, 'inference', if(error = '', 'completed', 'failed'), timestamp, model_name, device, null, total_ms, nullif(error, '')
+		from (from _inferences {inferences} order by id desc limit {n}) where id::varchar not in (from page)
 		union all
-		select id::varchar, 'fetch', if(error = '', 'completed', 'failed'), timestamp, model_name, model_cid, null, null, total_ms, nullif(error, ''), null, null
-		from _fetches anti join _run_states on run_id = id::varchar)
-	`
+		select id::varchar, 'fetch', if(error = '', 'completed', 'failed'), timestamp, model_name, null, null, total_ms, nullif(error, '')
+		from (from _fetches {fetches} order by id desc limit {n}) where id::varchar not in (from page))
+	from all_runs order by run_id desc`
+
+// countRuns counts them all. What was announced and has a row of costs counts
+// once.
+const countRuns = `select (select count(distinct run_id) from _runs {runs}) + (select count(*) from _inferences {inferences}) + (select count(*) from _fetches {fetches})
+	- (select count(*) from _inferences {inferences} and id in (select distinct try_cast(run_id as uuid) from _runs {runs} and kind = 'inference'))
+	- (select count(*) from _fetches {fetches} and id in (select distinct try_cast(run_id as uuid) from _runs {runs} and kind = 'fetch'))`
 
 // runs lists the runs, newest first.
 func runs(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
-	c := condition{}
-	c.andModel(q, "model")
-	c.andSince(q, "started_at")
-	if q.Device != "" {
-		c.and("list_contains(devices, $device)", "device", q.Device)
-	}
-	if q.Workload != "" {
-		c.and("list_contains(workloads, $workload)", "workload", q.Workload)
-	}
+	f := runFilters(q)
 	var total int64
-	if err := conn.QueryRowContext(ctx, allRuns+"select count(*) from all_runs"+c.where, c.args...).Scan(&total); err != nil {
+	if err := conn.QueryRowContext(ctx, f.in(countRuns), f.args...).Scan(&total); err != nil {
 		return Table{}, err
 	}
 	if q.Cursor != "" {
-		at, id, err := readCursor(q.Cursor)
+		id, err := readCursor(q.Cursor, 1)
 		if err != nil {
 			return Table{}, err
 		}
-		c.and("(started_at, run_id) < ($at::timestamptz, $id)", "at", at)
-		c.args = append(c.args, sql.Named("id", id))
+		f.add(sql.Named("after", id[0]), "run_id < $after", "id < $after::uuid", "id < $after::uuid")
+		if uuid.Validate(id[0]) != nil {
+			return Table{}, ErrBadCursor
+		}
 	}
-	const columns, order = "select * exclude (model_cid, devices, workloads) from all_runs", " order by started_at desc, run_id desc"
-	t, err := table(ctx, conn, q.Limit, allRuns+columns+c.where+order, c.args...)
+	t, err := table(ctx, conn, q.Limit, strings.ReplaceAll(f.in(newestRuns), "{n}", strconv.Itoa(q.Limit+1)), f.args...)
 	if err != nil {
 		return t, err
 	}
 	t.Total = total
-	t.unit("total_ms", "ms")
+	t.units(nil)
 	if t.Truncated {
-		t.NextCursor, err = cursorOf(t.Rows[len(t.Rows)-1])
+		t.NextCursor, err = cursorOf(t.Rows[len(t.Rows)-1], []string{"run_id"})
 	}
 	return t, err
+}
+
+// filters restrict the three kinds of runs.
+type filters struct {
+	runs, inferences, fetches string
+	args                      []any
+}
+
+// add restricts each kind by a clause; an empty one lets nothing pass.
+func (f *filters) add(arg any, runs, inferences, fetches string) {
+	f.args = append(f.args, arg)
+	for where, clause := range map[*string]string{&f.runs: runs, &f.inferences: inferences, &f.fetches: fetches} {
+		if clause == "" {
+			clause = "false"
+		}
+		*where += " and " + clause
+	}
+}
+
+// in puts the filters into SQL.
+func (f *filters) in(query string) string {
+	return strings.NewReplacer("{runs}", f.runs, "{inferences}", f.inferences, "{fetches}", f.fetches).Replace(query)
+}
+
+func runFilters(q Query) filters {
+	f := filters{runs: "where true", inferences: "where true", fetches: "where true"}
+	if q.Model != "" {
+		f.add(sql.Named("model", q.Model), byModel, byModel, byModel)
+	}
+	if !q.Since.IsZero() {
+		f.add(sql.Named("since", q.Since.UTC().Format(time.RFC3339Nano)), "started_at >= $since::timestamptz", byTime, byTime)
+	}
+	if q.Device != "" {
+		const used = `(run_id in (select run_id from _results where ` + byDevice + `) or
+			try_cast(run_id as uuid) in (select id from _inferences where ` + byDevice + `))`
+		f.add(sql.Named("device", q.Device), used, byDevice, "")
+	}
+	if q.Workload != "" {
+		f.add(sql.Named("workload", q.Workload), "run_id in (select run_id from _results where "+byWorkload+")", "", "")
+	}
+	return f
 }
 
 // runSQL finds one run. What was too short to be announced has its row of
@@ -80,27 +131,3 @@ const runSQL = `select run_id, kind, status, started_at, updated_at, model_name,
 	union all
 	select id::varchar, 'fetch', if(error = '', 'completed', 'failed'), timestamp, timestamp, model_name, model_cid, 0, 0, '', '', to_json(f), error
 	from _fetches f where id = try_cast($run_id as uuid) and $run_id not in (select run_id from _run_states where run_id = $run_id)`
-
-// cursorOf names the last row of a page.
-func cursorOf(row json.RawMessage) (string, error) {
-	var last struct {
-		At string `json:"started_at"`
-		ID string `json:"run_id"`
-	}
-	if err := json.Unmarshal(row, &last); err != nil {
-		return "", err
-	}
-	return base64.RawURLEncoding.EncodeToString([]byte(last.At + "|" + last.ID)), nil
-}
-
-func readCursor(c string) (at, id string, err error) {
-	data, err := base64.RawURLEncoding.DecodeString(c)
-	if err != nil {
-		return "", "", ErrBadCursor
-	}
-	at, id, ok := strings.Cut(string(data), "|")
-	if _, err := time.Parse(time.RFC3339, at); err != nil || !ok {
-		return "", "", ErrBadCursor
-	}
-	return at, id, nil
-}

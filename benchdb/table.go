@@ -120,11 +120,3 @@ func tokenEnd(s string, i int) int {
 	}
 	return i + n
 }
-
-func (t *Table) unit(column, unit string) {
-	for i := range t.Columns {
-		if t.Columns[i].Name == column {
-			t.Columns[i].Unit = unit
-		}
-	}
-}

@@ -13,7 +13,8 @@ import (
 
 // Views are what an agent's SQL may name.
 var Views = []string{
-	"benchmark_results", "environments", "events", "fetches", "hardware_platforms", "inferences", "models", "samples",
+	"benchmark_results", "environments", "events", "fetches", "hardware_platforms", "inferences", "inferences_hourly", "models", "plans",
+	"receipts", "samples", "time_series",
 }
 
 // tableFunctions are those an agent's SQL may use: they read nothing.

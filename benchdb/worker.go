@@ -19,9 +19,13 @@ type WorkerOptions struct {
 
 	// Confine has the process give up files, the network, memory beyond a
 	// limit in bytes and processor time beyond another, and reports how far
-	// that went: full, partial or none.
+	// that went: full, partial or none. An agent's SQL is not asked unless it
+	// is full, or Options.UnconfinedSQL is set.
 	Confine func(memoryBytes int64, cpu time.Duration) (string, error)
 }
+
+// sandboxFull is the level at which an agent's SQL is asked.
+const sandboxFull = "full"
 
 // queryMemory is what a query may take, in bytes; what DuckDB needs beside
 // that is allowed for by confineMemory.
@@ -49,17 +53,22 @@ func (r request) cpu() time.Duration {
 // the response is written, nobody waits for it any more, and it ends the
 // process.
 func Work(ctx context.Context, in io.Reader, out io.Writer, o WorkerOptions) error {
+	return work(ctx, in, out, &worker{o: o, ed: current})
+}
+
+func work(ctx context.Context, in io.Reader, out io.Writer, w *worker) error {
 	var r request
 	if err := json.NewDecoder(io.LimitReader(in, maxRequest)).Decode(&r); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
 	go endWith(in)
-	res := response{Schema: SchemaVersion}
-	if r.Schema == SchemaVersion {
-		w := &worker{o: o, r: r}
-		t, err := w.do(ctx)
-		res.Table, res.Error = t, failureOf(err)
+	var res response
+	if r.Schema == w.ed.schema {
+		w.r = r
+		got, err := w.do(ctx)
+		res, res.Error = got, failureOf(err)
 	}
+	res.Schema = w.ed.schema
 	return json.NewEncoder(out).Encode(res)
 }
 
@@ -72,28 +81,38 @@ func endWith(in io.Reader) {
 
 // worker is one request as it is worked on.
 type worker struct {
-	o WorkerOptions
-	r request
+	o  WorkerOptions
+	ed edition
+	r  request
+
+	skipTree bool // asks an agent's SQL without a look at it; a test of what else holds it
 }
 
-func (w *worker) do(ctx context.Context) (Table, error) {
-	pending, err := w.ingest(ctx)
+func (w *worker) do(ctx context.Context) (response, error) {
 	switch w.r.Op {
 	case opIngest:
-		return Table{PendingRows: pending}, err
+		pending, err := w.ingest(ctx)
+		return response{Table: Table{PendingRows: pending}}, err
 	case opQuery:
-		if err != nil && !errors.Is(err, ErrLocked) && !errors.Is(err, errNewerSchema) {
-			return Table{}, err
-		}
-		t, qerr := w.query(ctx)
-		t.PendingRows = pending
-		var mistake *QueryError
-		if qerr != nil && err != nil && !errors.As(qerr, &mistake) {
-			return t, err // the reason why
-		}
-		return t, qerr
+		t, err := w.answer(ctx)
+		return response{Table: t}, err
 	}
-	return Table{}, fmt.Errorf("unknown operation %q", w.r.Op)
+	return w.maintain(ctx)
+}
+
+// answer ingests for a moment, then queries.
+func (w *worker) answer(ctx context.Context) (Table, error) {
+	pending, err := w.ingest(ctx)
+	if err != nil && !errors.Is(err, ErrLocked) && !errors.Is(err, errNewerSchema) {
+		return Table{}, err
+	}
+	t, qerr := w.query(ctx)
+	t.PendingRows = pending
+	var mistake *QueryError
+	if qerr != nil && err != nil && !errors.As(qerr, &mistake) {
+		return t, err // the reason why
+	}
+	return t, qerr
 }
 
 // failureOf says what an error is to the program that asked.
