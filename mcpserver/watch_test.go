@@ -3,6 +3,7 @@ package mcpserver_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"strings"
@@ -138,10 +139,15 @@ func TestSessions_dropped(t *testing.T) {
 	sessions := counted(10_000)
 	s := serveWith(t, newServer(newFake()), mcpserver.HTTPOptions{Drain: time.Minute})
 	open := func() string {
-		res := s.post(initialize)
-		wantStatus(t, "initialize", res, http.StatusOK)
-		text(t, res)
-		return res.header.Get("Mcp-Session-Id")
+		res, err := s.client.Post(s.url+"/mcp", "application/json", strings.NewReader(initialize)) // s.post keeps what it got
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatal(res.Status, err)
+		}
+		return res.Header.Get("Mcp-Session-Id")
 	}
 	heap := func() uint64 {
 		runtime.GC()
