@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -19,6 +18,7 @@ type child struct {
 	p      *Provider
 	cmd    *exec.Cmd
 	client *wire.Client
+	memory []byte // shared with the process; nil where that can't be
 	stderr *tail
 	ooms   int64         // kills for lack of memory that the system had seen when it started
 	exited chan struct{} // closed when the process is gone and its stderr read
@@ -27,7 +27,7 @@ type child struct {
 	state *os.ProcessState // set before exited is closed
 }
 
-// exitGrace is how long a child may take to exit once its socket is closed.
+// exitGrace is how long a child may take to exit once its connection is closed.
 const exitGrace = time.Second
 
 // spawn starts a child and greets it.
@@ -36,16 +36,10 @@ func (p *Provider) spawn(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	near, far, err := socketPair()
-	if err != nil {
-		return nil, engine.Errorf(engine.ErrInternal, "make a socket pair: %w", err)
-	}
 	c := &child{p: p, cmd: cmd, stderr: new(tail), ooms: oomKills(), exited: make(chan struct{})}
-	err = c.start(far)
-	far.Close() // the child has its own copy
+	near, err := c.connect()
 	if err != nil {
-		near.Close() // nobody is at the other end
-		return nil, p.nativeMissing(err)
+		return nil, err
 	}
 	if err := c.greet(ctx, near); err != nil {
 		return nil, err
@@ -58,16 +52,51 @@ func (p *Provider) spawn(ctx context.Context) (*child, error) {
 	return c, nil
 }
 
+// connect starts the child with the far ends of what connects us.
+func (c *child) connect() (io.ReadWriteCloser, error) {
+	near, far, err := newStream()
+	if err != nil {
+		return nil, engine.Errorf(engine.ErrInternal, "make a connection: %w", err)
+	}
+	defer func() {
+		for _, f := range far {
+			f.Close() // the child has its own copy
+		}
+	}()
+	memory, file, err := newMemory()
+	if err != nil {
+		near.Close() // nobody is at the other end
+		return nil, engine.Errorf(engine.ErrInternal, "make memory to share: %w", err)
+	}
+	if c.memory = memory; file != nil {
+		far = append(far, file)
+	}
+	if err := c.start(far); err != nil {
+		near.Close() // nobody is at the other end
+		c.free()
+		return nil, c.p.nativeMissing(err)
+	}
+	return near, nil
+}
+
+// free gives the shared memory back. Nothing uses it any more.
+func (c *child) free() {
+	if err := freeMemory(c.memory); err != nil {
+		c.p.log.Error("free the memory shared with a runner", "error", err)
+	}
+}
+
 // greet waits until the child has loaded the runtime.
-func (c *child) greet(ctx context.Context, near net.Conn) error {
+func (c *child) greet(ctx context.Context, near io.ReadWriteCloser) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.p.ctx, cancel)() //nolint:contextcheck // Close ends a greeting too
-	client, err := wire.NewClient(ctx, near, wire.ClientOptions{CancelGrace: c.p.options.CancelGrace})
+	client, err := wire.NewClient(ctx, near, wire.ClientOptions{CancelGrace: c.p.options.CancelGrace, Shared: c.memory})
 	if err != nil {
 		err = c.explain(err)
 		c.kill()
 		c.wait.Wait()
+		c.free()
 		if c.p.ctx.Err() != nil {
 			return errClosed
 		}
@@ -77,18 +106,20 @@ func (c *child) greet(ctx context.Context, near net.Conn) error {
 	c.wait.Go(func() { // a child whose connection is broken off is of no use
 		<-c.client.Done()
 		c.reap()
+		c.client.Close() // it always works; nobody uses the memory after it
+		c.free()
 	})
 	return nil
 }
 
 // start starts the process on a thread that lives as long as it does: to
 // Linux, the thread is the parent whose death kills it.
-func (c *child) start(far *os.File) error {
+func (c *child) start(far []*os.File) error {
 	stderr, err := c.cmd.StderrPipe()
 	if err != nil {
 		return err
 	}
-	c.cmd.ExtraFiles = []*os.File{far} // becomes descriptor 3
+	c.cmd.ExtraFiles = far // become descriptors 3 and on
 	prepare(c.cmd)
 	started := make(chan error)
 	c.wait.Go(func() {

@@ -5,37 +5,39 @@ package runner
 import (
 	"context"
 	"io"
-	"net"
 	"os"
+	"syscall"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/wire"
 )
 
 // Serve is the child's side: it answers the parent that started this process,
-// over descriptor 3. When the parent closes the connection or dies the whole
-// process exits, whatever C code may be doing.
+// over descriptors 3 and 4, with the memory of descriptor 5 shared if there is
+// one. When the parent closes the connection or dies the whole process exits,
+// whatever C code may be doing.
 func Serve(ctx context.Context, provider engine.ExecutionProvider, o wire.ServeOptions) error {
-	f := os.NewFile(3, "parent")
-	conn, err := net.FileConn(f)
-	f.Close() // FileConn has made its own copy
+	var conn stream
+	for i, end := range []**os.File{&conn.r, &conn.w} {
+		if err := syscall.SetNonblock(3+i, true); err != nil { // so that a read ends when the file is closed
+			return engine.Errorf(engine.ErrInvalidArgument, "descriptor %d is no connection to a parent: %w", 3+i, err)
+		}
+		*end = os.NewFile(uintptr(3+i), "parent")
+	}
+	memory, err := inheritMemory()
 	if err != nil {
-		return engine.Errorf(engine.ErrInvalidArgument, "descriptor 3 is no connection to a parent: %w", err)
+		return err
 	}
-	socket, ok := conn.(*net.UnixConn)
-	if !ok {
-		return engine.Errorf(engine.ErrInvalidArgument, "descriptor 3 is no connection to a parent")
-	}
-	return wire.Serve(ctx, provider, parent{socket}, o)
+	o.Shared = memory
+	return wire.Serve(ctx, provider, parent{conn}, o)
 }
 
-// A parent is a connection whose end is the end of this process. That it is a
-// UnixConn keeps writes of several parts one system call.
-type parent struct{ *net.UnixConn }
+// A parent is a connection whose end is the end of this process.
+type parent struct{ stream }
 
 func (p parent) Read(b []byte) (int, error) {
-	n, err := p.UnixConn.Read(b)
-	if err == io.EOF { //nolint:errorlint // net.Conn returns it bare
+	n, err := p.stream.Read(b)
+	if err == io.EOF { //nolint:errorlint // os.File returns it bare
 		os.Exit(0)
 	}
 	return n, err

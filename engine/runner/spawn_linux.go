@@ -10,7 +10,7 @@ import (
 )
 
 // dieWithParent has the kernel kill the child when we die. The end of its
-// socket does so too; this is for a child that is stuck.
+// connection does so too; this is for a child that is stuck.
 func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
 
 // preferAsVictim has the kernel choose the child first when memory runs out.

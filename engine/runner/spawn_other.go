@@ -4,7 +4,7 @@ package runner
 
 import "syscall"
 
-// dieWithParent does nothing: the child exits when its socket ends.
+// dieWithParent does nothing: the child exits when its connection ends.
 func dieWithParent(*syscall.SysProcAttr) {}
 
 // preferAsVictim does nothing: only Linux has such a preference.

@@ -1,15 +1,15 @@
 package runner
 
 import (
-	"net"
+	"io"
 	"os"
 	"os/exec"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
 
-// socketPair fails: a runner's connection is not inherited on Windows yet.
-func socketPair() (net.Conn, *os.File, error) {
+// newStream fails: a runner's connection is not inherited on Windows yet.
+func newStream() (io.ReadWriteCloser, []*os.File, error) {
 	return nil, nil, engine.Errorf(engine.ErrUnsupported, "runners are not supported on Windows yet")
 }
 

@@ -1,15 +1,20 @@
 package wire_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
@@ -301,4 +306,92 @@ func TestServe_context(t *testing.T) {
 	if err := <-done; !errors.Is(err, engine.ErrRunnerCrashed) && !errors.Is(err, engine.ErrCancelled) {
 		t.Errorf("Run: %v", err) // whichever of the end and the answer came first
 	}
+}
+
+// A meter counts what is written to a stream.
+type meter struct {
+	net.Conn
+	n atomic.Int64
+}
+
+func (m *meter) Write(b []byte) (int, error) {
+	m.n.Add(int64(len(b)))
+	return m.Conn.Write(b)
+}
+
+// Large tensors go through shared memory, both ways, and where it is full
+// through the stream, from several runs at once.
+func TestClient_shared(t *testing.T) {
+	const elements, sessions, runs = 8 << 10, 8, 20
+	memory := make([]byte, 5*4*elements) // less than all runs together need
+	near, far := net.Pipe()
+	served := make(chan error, 1)
+	go func() {
+		served <- wire.Serve(context.WithoutCancel(t.Context()), new(enginetest.Fake), far, wire.ServeOptions{Shared: memory})
+	}()
+	stream := &meter{Conn: near}
+	c, err := wire.NewClient(t.Context(), stream, wire.ClientOptions{Shared: memory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group errgroup.Group
+	for i := range sessions {
+		s := open(t, c, enginetest.Identity(om.Float, elements))
+		data := make([]float32, elements)
+		for j := range data {
+			data[j] = float32(i + j)
+		}
+		work := func() error {
+			in := engine.NewTensor([]int64{elements}, data)
+			for range runs {
+				out, err := s.Run(t.Context(), engine.Tensors{"x": in})
+				if err != nil {
+					return err
+				}
+				if !bytes.Equal(out["y"].Data, in.Data) {
+					return fmt.Errorf("run of session %d gave something else", i)
+				}
+			}
+			return nil
+		}
+		if i > 0 {
+			group.Go(work)
+			continue
+		}
+		if err := work(); err != nil { // alone
+			t.Fatal(err)
+		}
+		if n := stream.n.Load(); n > runs*1024 {
+			t.Errorf("%d bytes went through the stream", n)
+		}
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	c.Close() // it always works
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// An answer must lie in the memory that is for it: the other side may be a
+// child that a hostile model has taken over.
+func TestClient_sharedElsewhere(t *testing.T) {
+	c, err := wire.NewClient(t.Context(), rawServer(t, `{"id":1,"op":"result","version":2,"shared":{"at":0,"length":0}}`), wire.ClientOptions{Shared: make([]byte, 4096)})
+	if err == nil {
+		c.Close() // it always works
+	}
+	wantCode(t, err, engine.ErrRunnerCrashed)
+}
+
+// A write that the other side does not take ends with its context.
+func TestClient_otherSideDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := wire.NewClient(ctx, near, wire.ClientOptions{})
+		wantCode(t, err, engine.ErrDeadline)
+		far.Close() // a pipe's end can't fail
+	})
 }

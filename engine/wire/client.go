@@ -16,6 +16,10 @@ import (
 type ClientOptions struct {
 	MaxPayload int64 // bytes of tensors in a frame that the server may send; 0 means DefaultMaxPayload
 
+	// Shared is memory that the server has too, as [ServeOptions.Shared],
+	// for large payloads. Once Close has returned it is not used any more.
+	Shared []byte
+
 	// CancelGrace is how long the server may take to answer a request that
 	// was cancelled, before the client breaks the connection off; 0 means
 	// that it may take forever.
@@ -39,17 +43,20 @@ type Client struct {
 	runs    chan struct{}  // holds a token per run in work
 	wait    sync.WaitGroup // the reader and the senders of cancels
 	done    chan struct{}  // closed when the connection is broken or closed
+	sharing sync.RWMutex   // held for reading while a request is put in shared memory
 
 	mu      sync.Mutex // guards what follows
 	err     error      // why done is closed
 	last    uint64     // newest id
 	pending map[uint64]*call
+	space   sharedSpace // what of the shared memory is in use
 }
 
 // A call is a request that waits for its answer.
 type call struct {
 	op      op
 	answer  chan answer // has room for the one answer
+	block   block       // of shared memory; of size 0 if it has none
 	givenUp bool        // nobody waits any more
 	timer   *time.Timer // ends the grace of a call that was given up; or nil
 }
@@ -57,6 +64,7 @@ type call struct {
 type answer struct {
 	h       *header
 	tensors engine.Tensors
+	n       int64 // bytes of payload
 }
 
 // NewClient greets the server at the other end of conn, which the client owns
@@ -67,8 +75,8 @@ func NewClient(ctx context.Context, conn io.ReadWriteCloser, o ClientOptions) (*
 		o.MaxPayload = DefaultMaxPayload
 	}
 	c := &Client{
-		conn: conn, options: o, w: newWriter(conn, DefaultMaxPayload),
-		done: make(chan struct{}), pending: map[uint64]*call{},
+		conn: conn, options: o, w: newWriter(conn),
+		done: make(chan struct{}), pending: map[uint64]*call{}, space: sharedSpace{size: int64(len(o.Shared))},
 	}
 	c.wait.Go(c.read)
 	if err := c.greet(ctx); err != nil {
@@ -79,7 +87,7 @@ func NewClient(ctx context.Context, conn io.ReadWriteCloser, o ClientOptions) (*
 }
 
 func (c *Client) greet(ctx context.Context) error {
-	a, err := c.do(ctx, "hello", &header{Op: opHello, Version: Version}, nil)
+	a, err := c.do(ctx, "hello", request{h: &header{Op: opHello, Version: Version}})
 	if err != nil {
 		return err
 	}
@@ -90,7 +98,6 @@ func (c *Client) greet(ctx context.Context) error {
 		return protocolError("the answer to hello is incomplete")
 	}
 	c.hello = *a.h.Hello
-	c.w.limit = c.hello.MaxPayload
 	c.runs = make(chan struct{}, min(c.hello.MaxRuns, 1<<16))
 	return nil
 }
@@ -109,6 +116,8 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 func (c *Client) Close() error {
 	c.breakOff(errClosed)
 	c.wait.Wait()
+	c.sharing.Lock() // nothing is put there afterwards
+	defer c.sharing.Unlock()
 	return nil
 }
 
@@ -133,6 +142,7 @@ func (c *Client) forget(id uint64, call *call) {
 		call.timer.Stop()
 	}
 	delete(c.pending, id)
+	c.space.put(call.block)
 	if call.op == opRun {
 		<-c.runs
 	}
@@ -140,7 +150,7 @@ func (c *Client) forget(id uint64, call *call) {
 
 // read hands what the server sends to those who wait for it.
 func (c *Client) read() {
-	r := newReader(c.conn, c.options.MaxPayload)
+	r := newReader(c.conn, c.options.MaxPayload, c.options.Shared)
 	for {
 		h, n, err := r.header()
 		if err == nil {
@@ -155,8 +165,15 @@ func (c *Client) read() {
 
 func (c *Client) receive(r *reader, h *header, n int64) error {
 	payload := alignedBuffer(n)
-	if err := r.payload(payload); err != nil {
-		return err
+	switch {
+	case h.Shared == nil:
+		if err := r.payload(payload); err != nil {
+			return err
+		}
+	case c.blockOf(h.ID).holds(h.Shared.At, n):
+		copy(payload, r.sharedPayload(h)) // the block is for another run next
+	default:
+		return protocolError("an answer to %d lies outside the memory that is for it", h.ID)
 	}
 	switch h.Op {
 	case opProgress:
@@ -168,6 +185,16 @@ func (c *Client) receive(r *reader, h *header, n int64) error {
 		return c.deliver(h, payload)
 	}
 	return protocolError("%q is no answer", h.Op)
+}
+
+// blockOf returns the shared memory that is for a call.
+func (c *Client) blockOf(id uint64) block {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if call := c.pending[id]; call != nil {
+		return call.block
+	}
+	return block{}
 }
 
 func (c *Client) deliver(h *header, payload []byte) error {
@@ -188,7 +215,7 @@ func (c *Client) deliver(h *header, payload []byte) error {
 		return protocolError("an answer to %d, which was not asked", h.ID)
 	}
 	c.forget(h.ID, call)
-	call.answer <- answer{h, tensors}
+	call.answer <- answer{h, tensors, int64(len(payload))}
 	if call.givenUp && call.op == opOpen && h.Op == opResult {
 		orphan := &session{client: c, number: h.Session}
 		c.wait.Go(func() { orphan.Close() }) // if it fails, the connection ends and the session with it
@@ -196,18 +223,30 @@ func (c *Client) deliver(h *header, payload []byte) error {
 	return nil
 }
 
+// A request is what to ask.
+type request struct {
+	h    *header
+	in   engine.Tensors
+	room int64 // bytes that the payload of the answer is expected to take
+}
+
 // do sends a request and waits for its answer. When ctx is done it gives the
 // request up and returns; the server is told.
-func (c *Client) do(ctx context.Context, what string, h *header, in engine.Tensors) (answer, error) {
+func (c *Client) do(ctx context.Context, what string, r request) (answer, error) {
 	if ctx.Err() != nil {
 		return answer{}, contextError(ctx, what)
 	}
-	call, err := c.add(ctx, what, h)
+	f, err := newFrame(r.h, r.in, c.hello.MaxPayload)
 	if err != nil {
 		return answer{}, err
 	}
-	if err := c.w.write(ctx, h, in); err != nil {
-		return answer{}, c.writeFailed(ctx, what, h.ID, err)
+	call, err := c.add(ctx, what, r.h)
+	if err != nil {
+		return answer{}, err
+	}
+	c.share(&f, call, r.room)
+	if err := c.w.write(ctx, f); err != nil {
+		return answer{}, c.writeFailed(ctx, what, r.h.ID, err)
 	}
 	select {
 	case a := <-call.answer:
@@ -215,7 +254,7 @@ func (c *Client) do(ctx context.Context, what string, h *header, in engine.Tenso
 	case <-c.done:
 		return c.lateAnswer(call)
 	case <-ctx.Done():
-		c.giveUp(h.ID) //nolint:contextcheck // the cancel is sent because ctx is done
+		c.giveUp(r.h.ID) //nolint:contextcheck // the cancel is sent because ctx is done
 		return answer{}, contextError(ctx, what)
 	}
 }
@@ -243,6 +282,25 @@ func (c *Client) add(ctx context.Context, what string, h *header) (*call, error)
 	call := &call{op: h.Op, answer: make(chan answer, 1)}
 	c.pending[h.ID] = call
 	return call, nil
+}
+
+// share puts the payload of f in shared memory, if it is large and there is
+// room for it and the answer.
+func (c *Client) share(f *frame, call *call, room int64) {
+	if max(f.n, room) < sharedMin {
+		return
+	}
+	c.sharing.RLock()
+	defer c.sharing.RUnlock()
+	c.mu.Lock()
+	ok := c.err == nil
+	if ok {
+		call.block, ok = c.space.get(f.n + pad(f.n) + room)
+	}
+	c.mu.Unlock()
+	if ok {
+		f.share(c.options.Shared, call.block)
+	}
 }
 
 // check turns an error that the server answered into one.
@@ -314,7 +372,7 @@ func (c *Client) giveUp(id uint64) {
 		call.timer = time.AfterFunc(c.options.CancelGrace, func() { c.breakOff(errHung) })
 	}
 	c.wait.Go(func() {
-		if err := c.w.write(context.Background(), &header{ID: id, Op: opCancel}, nil); err != nil {
+		if err := c.w.write(context.Background(), frame{h: &header{ID: id, Op: opCancel}}); err != nil {
 			c.breakOff(err)
 		}
 	})

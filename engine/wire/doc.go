@@ -29,12 +29,12 @@
 //	hello     client →   version
 //	open      client →   open
 //	describe  client →   session
-//	run       client →   session, tensors, and a payload
+//	run       client →   session, tensors, shared, and a payload
 //	cancel    client →   nothing; id is that of an open or run. It has no answer of its own
 //	close     client →   session
 //	progress  ← server   progress; any number, before the answer to id
 //	result    ← server   of hello: version, hello; of open: session;
-//	                     of describe: info; of run: tensors, and a payload; of close: nothing
+//	                     of describe: info; of run: tensors, shared, and a payload; of close: nothing
 //	error     ← server   error; with id 0 it concerns the connection, which then ends
 //
 // The objects within:
@@ -48,6 +48,7 @@
 //	progress  {"done", "total", "unit", "message"}, as [engine.Progress]
 //	error     {"code", "message", "hint", "valid_values", "retryable"}, as [engine.Error]
 //	tensors   [{"name", "dtype", "shape", "offset", "length"}]
+//	shared    {"at", "length", "room"}, see below
 //
 // # Conversation
 //
@@ -71,4 +72,15 @@
 // element. Numbers are row-major and little-endian, and "length" is the product
 // of the shape times the element's size; a bool is a byte, 0 or 1. A string
 // tensor has one record per element: u32 length, then that many bytes.
+//
+// # Shared memory
+//
+// Where both sides have the same memory mapped, a payload may lie in it
+// instead of in the frame, whose P is then 0: "at", a multiple of 64, is where
+// it starts and "length" how long it is. The client alone says what of the
+// memory is used for what. In a run, "room" is how many bytes behind the
+// payload, from the next multiple of 64 on, the payload of the answer may take;
+// a server whose answer needs more sends it in the frame. Both are the run's
+// until it is answered. The client copies the answer before it looks at it: the
+// other side may be in the hands of a hostile model.
 package wire

@@ -27,17 +27,19 @@ const (
 
 // A reader reads frames from one stream.
 type reader struct {
-	r     *bufio.Reader
-	limit int64 // of a payload
+	r      *bufio.Reader
+	limit  int64  // of a payload
+	shared []byte // where payloads may lie; nil if nothing is shared
 }
 
-func newReader(r io.Reader, limit int64) *reader {
-	return &reader{r: bufio.NewReaderSize(r, readBuffer), limit: limit}
+func newReader(r io.Reader, limit int64, shared []byte) *reader {
+	return &reader{r: bufio.NewReaderSize(r, readBuffer), limit: limit, shared: shared}
 }
 
 // header reads a frame up to its payload, of whose length and layout it makes
-// sure. The caller reads or discards the payload next. At the end of the
-// stream, between frames, the error is io.EOF.
+// sure. The caller reads or discards the payload next, unless it lies in
+// shared memory. At the end of the stream, between frames, the error is
+// io.EOF.
 func (r *reader) header() (*header, int64, error) {
 	var prefix [prefixSize]byte
 	if _, err := io.ReadFull(r.r, prefix[:]); err != nil {
@@ -59,7 +61,19 @@ func (r *reader) header() (*header, int64, error) {
 	if err := json.Unmarshal(text[:n], h); err != nil {
 		return nil, 0, protocolError("header is not understood: %v", err)
 	}
-	return h, int64(payload), checkLayout(h.Tensors, int64(payload))
+	n = int64(payload)
+	if h.Shared != nil {
+		if n != 0 {
+			return nil, 0, protocolError("a frame with a payload of %d bytes has another one in shared memory", n)
+		}
+		if err := h.Shared.check(int64(len(r.shared))); err != nil {
+			return nil, 0, err
+		}
+		if n = h.Shared.Length; n > r.limit {
+			return nil, 0, protocolError("a payload of %d bytes is over the limit of %d", n, r.limit)
+		}
+	}
+	return h, n, checkLayout(h.Tensors, n)
 }
 
 // payload fills b with the bytes that follow a header.
@@ -68,8 +82,17 @@ func (r *reader) payload(b []byte) error {
 	return noEOF(err)
 }
 
+// sharedPayload is the payload that h says lies in shared memory.
+func (r *reader) sharedPayload(h *header) []byte {
+	end := h.Shared.At + h.Shared.Length
+	return r.shared[h.Shared.At:end:end]
+}
+
 // discard skips the n bytes that follow a header.
-func (r *reader) discard(n int64) error {
+func (r *reader) discard(h *header, n int64) error {
+	if h.Shared != nil {
+		return nil
+	}
 	_, err := io.CopyN(io.Discard, r.r, n)
 	return noEOF(err)
 }
@@ -84,13 +107,12 @@ func noEOF(err error) error {
 
 // A writer writes frames to one stream, one at a time.
 type writer struct {
-	conn  io.WriteCloser
-	turn  chan struct{} // holds a token while nobody writes
-	limit int64         // of a payload; set once, before the first tensors are written
+	conn io.WriteCloser
+	turn chan struct{} // holds a token while nobody writes
 }
 
-func newWriter(conn io.WriteCloser, limit int64) *writer {
-	w := &writer{conn: conn, turn: make(chan struct{}, 1), limit: limit}
+func newWriter(conn io.WriteCloser) *writer {
+	w := &writer{conn: conn, turn: make(chan struct{}, 1)}
 	w.turn <- struct{}{}
 	return w
 }
@@ -100,16 +122,58 @@ func newWriter(conn io.WriteCloser, limit int64) *writer {
 // would cost everyone the stream.
 const writeGrace = 100 * time.Millisecond
 
-// write sends a frame with tensors, which may be nil. When ctx ends while the
-// other side does not read, the stream is broken off: half a frame is of use to
-// nobody. tensors are not used after write returns.
-func (w *writer) write(ctx context.Context, h *header, tensors engine.Tensors) error {
-	headers, parts, n, err := layOut(tensors, w.limit)
-	if err != nil {
-		return err
-	}
+// A frame is what is to be written.
+type frame struct {
+	h     *header
+	parts [][]byte // the payload, in pieces
+	n     int64    // bytes of payload
+}
+
+// newFrame lays out tensors, which may be nil, behind h. They are not to be
+// changed before the frame is written.
+func newFrame(h *header, tensors engine.Tensors, limit int64) (frame, error) {
+	headers, parts, n, err := layOut(tensors, limit)
 	h.Tensors = headers
-	head, err := encodeHeader(h, n)
+	return frame{h, parts, n}, err
+}
+
+// share moves the payload to b, a block of shared memory that holds it. What
+// is left of the block is for the answer.
+func (f *frame) share(shared []byte, b block) {
+	to := shared[b.at : b.at+b.size]
+	for _, part := range f.parts {
+		to = to[copy(to, part):]
+	}
+	f.h.Shared = &sharedHeader{At: b.at, Length: f.n}
+	if left := int64(len(to)) - pad(b.at+f.n); left > 0 {
+		f.h.Shared.Room = left
+	}
+	f.parts, f.n = nil, 0
+}
+
+// oneWrite is up to how many bytes a frame's pieces are joined to be written
+// in one system call: not every stream takes them in pieces.
+const oneWrite = 64 << 10
+
+// bytes returns the frame in pieces.
+func (f *frame) bytes() (net.Buffers, error) {
+	head, err := encodeHeader(f.h, f.n)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(head))+f.n > oneWrite {
+		return append(net.Buffers{head}, f.parts...), nil
+	}
+	for _, part := range f.parts {
+		head = append(head, part...)
+	}
+	return net.Buffers{head}, nil
+}
+
+// write sends a frame. When ctx ends while the other side does not read, the
+// stream is broken off: half a frame is of use to nobody.
+func (w *writer) write(ctx context.Context, f frame) error {
+	buffers, err := f.bytes()
 	if err != nil {
 		return err
 	}
@@ -123,7 +187,6 @@ func (w *writer) write(ctx context.Context, h *header, tensors engine.Tensors) e
 		return err
 	}
 	defer w.breakOff(ctx)()
-	buffers := net.Buffers(append([][]byte{head}, parts...))
 	_, err = buffers.WriteTo(w.conn)
 	return err
 }

@@ -24,7 +24,11 @@ func (*sink) Close() error { return nil }
 func encode(t testing.TB, h *header, tensors engine.Tensors) []byte {
 	t.Helper()
 	var s sink
-	if err := newWriter(&s, DefaultMaxPayload).write(t.Context(), h, tensors); err != nil {
+	f, err := newFrame(h, tensors, DefaultMaxPayload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := newWriter(&s).write(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
 	return s.Bytes()
@@ -32,10 +36,14 @@ func encode(t testing.TB, h *header, tensors engine.Tensors) []byte {
 
 // decode reads one frame the way both sides do.
 func decode(data []byte, limit int64) (*header, engine.Tensors, error) {
-	r := newReader(bytes.NewReader(data), limit)
+	r := newReader(bytes.NewReader(data), limit, make([]byte, 4096))
 	h, n, err := r.header()
 	if err != nil {
 		return nil, nil, err
+	}
+	if h.Shared != nil {
+		tensors, err := tensorsOf(h.Tensors, r.sharedPayload(h))
+		return h, tensors, err
 	}
 	payload := alignedBuffer(n)
 	if err := r.payload(payload); err != nil {
@@ -79,8 +87,8 @@ func TestFrame_roundTrip(t *testing.T) {
 	}
 }
 
-// frame builds one by hand, whatever it says.
-func frame(headerLength uint32, payloadLength uint64, rest string) []byte {
+// rawFrame builds one by hand, whatever it says.
+func rawFrame(headerLength uint32, payloadLength uint64, rest string) []byte {
 	out := binary.LittleEndian.AppendUint32(nil, headerLength)
 	out = binary.LittleEndian.AppendUint64(out, payloadLength)
 	return append(out, rest...)
@@ -90,7 +98,42 @@ func frame(headerLength uint32, payloadLength uint64, rest string) []byte {
 func withTensors(text string, payload int) []byte {
 	h := `{"id":1,"op":"run","session":1,"tensors":` + text + `}`
 	n := prefixSize + len(h)
-	return frame(uint32(len(h)), uint64(payload), h+strings.Repeat("\x00", int(pad(int64(n)))+payload))
+	return rawFrame(uint32(len(h)), uint64(payload), h+strings.Repeat("\x00", int(pad(int64(n)))+payload))
+}
+
+// shared builds a run whose payload lies in shared memory, as JSON text says.
+func shared(text string, payload uint64) []byte {
+	h := `{"id":1,"op":"run","session":1,"tensors":[{"name":"x","dtype":"int8","shape":[64],"offset":0,"length":64}],"shared":` + text + `}`
+	n := prefixSize + len(h)
+	return rawFrame(uint32(len(h)), payload, h+strings.Repeat("\x00", int(pad(int64(n)))+int(payload)))
+}
+
+func TestFrame_shared(t *testing.T) {
+	h, tensors, err := decode(shared(`{"at":128,"length":64,"room":3904}`, 0), 1<<20)
+	if err != nil || len(tensors["x"].Data) != 64 || h.Shared.room() != (block{192, 3904}) {
+		t.Errorf("got %+v, %v", h, err)
+	}
+}
+
+func TestSharedSpace(t *testing.T) {
+	s := sharedSpace{size: 1024}
+	get := func(n, want int64) block {
+		t.Helper()
+		b, ok := s.get(n)
+		if ok != (want >= 0) || ok && b.at != want {
+			t.Errorf("get(%d) is %v, %v; want it at %d", n, b, ok, want)
+		}
+		return b
+	}
+	a, b := get(100, 0), get(512, 128)
+	get(385, -1)
+	s.put(a)
+	get(129, 640)
+	get(128, 0)
+	s.put(b)
+	s.put(block{}) // that of a call without one
+	get(512, 128)
+	get(math.MaxInt64-alignment, -1)
 }
 
 func TestFrame_refusesHostile(t *testing.T) {
@@ -99,12 +142,12 @@ func TestFrame_refusesHostile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{
-		"huge header":     frame(math.MaxUint32, 0, ""),
-		"header too long": frame(maxHeader+1, 0, strings.Repeat(" ", maxHeader+200)),
-		"no header":       frame(0, 0, strings.Repeat(" ", 100)),
-		"huge payload":    frame(2, math.MaxUint64, "{}"+strings.Repeat("\x00", 50)),
-		"over the limit":  frame(2, 1<<20+1, "{}"+strings.Repeat("\x00", 50)),
-		"not JSON":        frame(4, 0, "nope"+strings.Repeat("\x00", 48)),
+		"huge header":     rawFrame(math.MaxUint32, 0, ""),
+		"header too long": rawFrame(maxHeader+1, 0, strings.Repeat(" ", maxHeader+200)),
+		"no header":       rawFrame(0, 0, strings.Repeat(" ", 100)),
+		"huge payload":    rawFrame(2, math.MaxUint64, "{}"+strings.Repeat("\x00", 50)),
+		"over the limit":  rawFrame(2, 1<<20+1, "{}"+strings.Repeat("\x00", 50)),
+		"not JSON":        rawFrame(4, 0, "nope"+strings.Repeat("\x00", 48)),
 		"outside":         withTensors(`[{"name":"x","dtype":"int8","shape":[65],"offset":0,"length":65}]`, 64),
 		"far outside":     withTensors(`[{"name":"x","dtype":"int8","shape":[64],"offset":9223372036854775744,"length":64}]`, 64),
 		"negative offset": withTensors(`[{"name":"x","dtype":"int8","shape":[64],"offset":-64,"length":64}]`, 64),
@@ -121,6 +164,14 @@ func TestFrame_refusesHostile(t *testing.T) {
 		"string cut off":  withTensors(`[{"name":"x","dtype":"string","shape":[1],"offset":0,"length":3}]`, 64),
 		"strings left":    withTensors(`[{"name":"x","dtype":"string","shape":[1],"offset":0,"length":64}]`, 64),
 		"many tensors":    withTensors(string(many), 0),
+		"shared and not":  shared(`{"at":0,"length":64}`, 64),
+		"shared outside":  shared(`{"at":4096,"length":64}`, 0),
+		"shared far away": shared(`{"at":9223372036854775744,"length":64}`, 0),
+		"shared before":   shared(`{"at":-64,"length":64}`, 0),
+		"shared askew":    shared(`{"at":1,"length":64}`, 0),
+		"shared too long": shared(`{"at":0,"length":9223372036854775807}`, 0),
+		"shared no room":  shared(`{"at":0,"length":64,"room":4096}`, 0),
+		"shared any room": shared(`{"at":0,"length":64,"room":-1}`, 0),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := decode(data, 1<<20); !errors.Is(err, errProtocol) {
@@ -148,8 +199,9 @@ func TestFrame_truncated(t *testing.T) {
 func FuzzFrame(f *testing.F) {
 	f.Add(encode(f, &header{ID: 3, Op: opRun, Session: 1}, someTensors()))
 	f.Add(encode(f, &header{ID: 1, Op: opHello, Version: Version}, nil))
-	f.Add(frame(math.MaxUint32, math.MaxUint64, "{}"))
+	f.Add(rawFrame(math.MaxUint32, math.MaxUint64, "{}"))
 	f.Add(withTensors(`[{"name":"x","dtype":"string","shape":[2],"offset":0,"length":8}]`, 64))
+	f.Add(shared(`{"at":0,"length":64,"room":100}`, 0))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const limit = 1 << 16
 		var before, after runtime.MemStats

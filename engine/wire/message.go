@@ -7,7 +7,7 @@ import (
 
 // Version is the number of this protocol. Two ends of different versions do
 // not talk to each other.
-const Version = 1
+const Version = 2
 
 // An op says what a frame is.
 type op string
@@ -32,6 +32,7 @@ type header struct {
 	Version  int                 `json:"version,omitempty"`
 	Session  uint64              `json:"session,omitempty"`
 	Tensors  []tensorHeader      `json:"tensors,omitempty"`
+	Shared   *sharedHeader       `json:"shared,omitempty"`
 	Hello    *helloHeader        `json:"hello,omitempty"`
 	Open     *openHeader         `json:"open,omitempty"`
 	Info     *engine.SessionInfo `json:"info,omitempty"`

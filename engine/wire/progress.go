@@ -23,6 +23,6 @@ func Report(ctx context.Context, p engine.Progress) {
 
 func (s *server) reporter(ctx context.Context, id uint64) func(engine.Progress) {
 	return func(p engine.Progress) {
-		s.reply(ctx, &header{ID: id, Op: opProgress, Progress: &p}, nil)
+		s.reply(ctx, &header{ID: id, Op: opProgress, Progress: &p}, nil, block{})
 	}
 }

@@ -20,6 +20,9 @@ type ServeOptions struct {
 	// the process it runs in knows.
 	Annotate func(*engine.SessionInfo)
 
+	// Shared is memory that the client has too, as [ClientOptions.Shared].
+	Shared []byte
+
 	MaxPayload  int64 // bytes of tensors in a frame; 0 means DefaultMaxPayload
 	MaxRuns     int   // runs in work at once; 0 means 64
 	MaxSessions int   // sessions open at once; 0 means 64
@@ -46,8 +49,8 @@ func Serve(ctx context.Context, provider engine.ExecutionProvider, conn io.ReadW
 	ctx, cancel := context.WithCancel(ctx)
 	s := &server{
 		provider: provider, options: o,
-		r: newReader(conn, o.MaxPayload), w: newWriter(conn, o.MaxPayload),
-		over: make(chan error, 1), work: map[uint64]context.CancelFunc{}, sessions: map[uint64]*served{},
+		r: newReader(conn, o.MaxPayload, o.Shared), w: newWriter(conn),
+		over: make(chan error, 1), lead: make(chan struct{}), ended: make(chan struct{}), work: map[uint64]context.CancelFunc{}, sessions: map[uint64]*served{},
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // it only ends the read
 	err := s.hello(ctx)
@@ -77,6 +80,8 @@ type server struct {
 	buffers  freeList
 	wait     sync.WaitGroup // the goroutines that read and answer
 	over     chan error     // gets why the reading ended
+	lead     chan struct{}  // passes the reading on
+	ended    chan struct{}  // closed when the reading ends
 
 	mu       sync.Mutex                    // guards what follows
 	work     map[uint64]context.CancelFunc // requests not answered yet
@@ -98,17 +103,28 @@ type served struct {
 
 // read reads requests until the connection ends. To answer one it has another
 // goroutine read on and does the work itself: handing over the reading costs a
-// run no time, while handing over the run would cost it a wake-up.
+// run no time, while handing over the run would cost it a wake-up. It then
+// waits for its turn to read: a goroutine that has worked has the stack for it.
 func (s *server) read(ctx context.Context) {
 	for {
 		work, err := s.next(ctx)
 		if err != nil {
+			close(s.ended)
 			s.over <- s.end(ctx, err)
 			return
 		}
-		if work != nil {
+		if work == nil {
+			continue
+		}
+		select {
+		case s.lead <- struct{}{}:
+		default:
 			s.wait.Go(func() { s.read(ctx) })
-			work()
+		}
+		work()
+		select {
+		case <-s.lead:
+		case <-s.ended:
 			return
 		}
 	}
@@ -134,7 +150,7 @@ func (s *server) end(ctx context.Context, err error) error {
 	if errors.Is(err, errProtocol) {
 		ctx, cancel := context.WithTimeout(ctx, lastWord)
 		defer cancel()
-		s.reply(ctx, &header{Op: opError, Error: newErrorHeader(err)}, nil)
+		s.reply(ctx, &header{Op: opError, Error: newErrorHeader(err)}, nil, block{})
 	}
 	return err
 }
@@ -161,7 +177,7 @@ func (s *server) hello(ctx context.Context) error {
 	s.reply(ctx, &header{ID: h.ID, Op: opResult, Version: Version, Hello: &helloHeader{
 		Provider: s.provider.Name(), Devices: deviceHeaders(devices),
 		MaxPayload: s.options.MaxPayload, MaxRuns: s.options.MaxRuns,
-	}}, nil)
+	}}, nil, block{})
 	return nil
 }
 
@@ -180,11 +196,11 @@ func (s *server) dispatch(ctx context.Context, h *header, n int64) (work func(),
 		if h.Open == nil {
 			return nil, protocolError("open names no model")
 		}
-		return s.accept(ctx, h, request{answer: s.open})
+		return s.accept(ctx, h, response{answer: s.open})
 	case opDescribe:
-		return s.accept(ctx, h, request{answer: s.describe})
+		return s.accept(ctx, h, response{answer: s.describe})
 	case opClose:
-		return s.accept(ctx, h, request{answer: s.close})
+		return s.accept(ctx, h, response{answer: s.close})
 	case opRun:
 		return s.acceptRun(ctx, h, n)
 	case opCancel:
@@ -194,8 +210,8 @@ func (s *server) dispatch(ctx context.Context, h *header, n int64) (work func(),
 	return nil, protocolError("%q is no request", h.Op)
 }
 
-// A request is how to answer one.
-type request struct {
+// A response is how to answer a request.
+type response struct {
 	answer func(ctx context.Context, h *header) (*header, engine.Tensors, error)
 
 	// after is called once the answer is sent, if it is no error: where a
@@ -204,7 +220,7 @@ type request struct {
 }
 
 // accept notes that h is in work, and returns that work.
-func (s *server) accept(ctx context.Context, h *header, r request) (work func(), err error) {
+func (s *server) accept(ctx context.Context, h *header, r response) (work func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, dup := s.work[h.ID]; dup || h.ID == 0 {
@@ -222,27 +238,37 @@ func (s *server) accept(ctx context.Context, h *header, r request) (work func(),
 func (s *server) acceptRun(ctx context.Context, h *header, n int64) (work func(), err error) {
 	session, err := s.enter(h.Session, n)
 	if err != nil {
-		if err := s.r.discard(n); err != nil {
+		if err := s.r.discard(h, n); err != nil {
 			return nil, err
 		}
 		s.fail(ctx, h.ID, err)
 		return nil, nil
 	}
-	payload := s.buffers.get(n)
-	if err := s.r.payload(payload); err != nil {
+	payload, done, err := s.payload(h, n)
+	if err != nil {
 		return nil, err
 	}
 	in, err := tensorsOf(h.Tensors, payload)
 	if err != nil {
 		return nil, err
 	}
-	return s.accept(ctx, h, request{
+	return s.accept(ctx, h, response{
 		answer: func(ctx context.Context, h *header) (*header, engine.Tensors, error) {
 			defer s.leave(session, n)
 			return session.run(ctx, h, in)
 		},
-		after: func() { s.buffers.put(payload) },
+		after: done,
 	})
+}
+
+// payload returns the payload of a run, and what to call when it is not used
+// any more.
+func (s *server) payload(h *header, n int64) ([]byte, func(), error) {
+	if h.Shared != nil {
+		return s.r.sharedPayload(h), func() {}, nil
+	}
+	b := s.buffers.get(n)
+	return b, func() { s.buffers.put(b) }, s.r.payload(b)
 }
 
 // enter counts a run and its n bytes in, unless there are too many.
@@ -273,7 +299,7 @@ func (s *server) leave(session *served, n int64) {
 }
 
 // answer sends the one answer to h and forgets it.
-func (s *server) answer(ctx context.Context, h *header, r request) {
+func (s *server) answer(ctx context.Context, h *header, r response) {
 	result, out, err := r.answer(withReporter(ctx, s.reporter(ctx, h.ID)), h)
 	s.mu.Lock()
 	delete(s.work, h.ID)
@@ -284,7 +310,7 @@ func (s *server) answer(ctx context.Context, h *header, r request) {
 		return
 	}
 	result.ID, result.Op = h.ID, opResult
-	s.reply(ctx, result, out)
+	s.reply(ctx, result, out, h.Shared.room())
 	if r.after != nil {
 		r.after()
 	}
@@ -299,15 +325,21 @@ func (s *server) cancel(id uint64) {
 }
 
 func (s *server) fail(ctx context.Context, id uint64, err error) {
-	s.reply(ctx, &header{ID: id, Op: opError, Error: newErrorHeader(err)}, nil)
+	s.reply(ctx, &header{ID: id, Op: opError, Error: newErrorHeader(err)}, nil, block{})
 }
 
-// reply writes a frame. What can't be written for its size is answered with
-// an error instead; where the stream is broken, the read loop ends too.
-func (s *server) reply(ctx context.Context, h *header, out engine.Tensors) {
-	err := s.w.write(ctx, h, out)
-	var e *engine.Error
-	if errors.As(err, &e) && h.Op == opResult {
+// reply writes a frame, with its payload in room if it is large and fits. What
+// can't be written for its size is answered with an error instead; where the
+// stream is broken, the read loop ends too.
+func (s *server) reply(ctx context.Context, h *header, out engine.Tensors, room block) {
+	f, err := newFrame(h, out, s.options.MaxPayload)
+	if err == nil {
+		if f.n >= sharedMin && f.n <= room.size {
+			f.share(s.options.Shared, block{room.at, f.n})
+		}
+		err = s.w.write(ctx, f)
+	}
+	if _, ok := errors.AsType[*engine.Error](err); ok && h.Op == opResult {
 		s.fail(ctx, h.ID, err)
 	}
 }

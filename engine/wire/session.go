@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
@@ -14,7 +15,7 @@ var (
 // NewSession asks the provider at the other end to load a model, whose folder
 // must mean something there. The session is also an [engine.Describer].
 func (c *Client) NewSession(ctx context.Context, m *engine.Model, file string, p engine.Plan) (engine.Session, error) {
-	a, err := c.do(ctx, "loading the model", &header{Op: opOpen, Open: newOpenHeader(m, file, p)}, nil)
+	a, err := c.do(ctx, "loading the model", request{h: &header{Op: opOpen, Open: newOpenHeader(m, file, p)}})
 	if err != nil {
 		return nil, err
 	}
@@ -25,17 +26,22 @@ func (c *Client) NewSession(ctx context.Context, m *engine.Model, file string, p
 type session struct {
 	client *Client
 	number uint64
+	room   atomic.Int64 // bytes of the last outputs: the next are likely to be as many
 }
 
 // Run waits while the server has as many runs in work as it allows.
 func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, error) {
-	a, err := s.client.do(ctx, "the run", &header{Op: opRun, Session: s.number}, in)
-	return a.tensors, err
+	a, err := s.client.do(ctx, "the run", request{h: &header{Op: opRun, Session: s.number}, in: in, room: s.room.Load()})
+	if err != nil {
+		return nil, err
+	}
+	s.room.Store(a.n)
+	return a.tensors, nil
 }
 
 // Describe asks what the other side loaded.
 func (s *session) Describe(ctx context.Context) (engine.SessionInfo, error) {
-	a, err := s.client.do(ctx, "describing the session", &header{Op: opDescribe, Session: s.number}, nil)
+	a, err := s.client.do(ctx, "describing the session", request{h: &header{Op: opDescribe, Session: s.number}})
 	if err != nil {
 		return engine.SessionInfo{}, err
 	}
@@ -59,6 +65,6 @@ func (s *session) Close() error {
 		ctx, cancel = context.WithTimeout(ctx, grace)
 		defer cancel()
 	}
-	_, err := s.client.do(ctx, "closing the session", &header{Op: opClose, Session: s.number}, nil)
+	_, err := s.client.do(ctx, "closing the session", request{h: &header{Op: opClose, Session: s.number}})
 	return err
 }

@@ -45,3 +45,10 @@ func TestClient_isAProvider(t *testing.T) {
 		return link{dial(t, new(enginetest.Fake), wire.ServeOptions{}, wire.ClientOptions{})}
 	})
 }
+
+func TestClient_isAProviderWithSharedMemory(t *testing.T) {
+	enginetest.TestProvider(t, func(t testing.TB) engine.ExecutionProvider {
+		memory := make([]byte, 1<<20)
+		return link{dial(t, new(enginetest.Fake), wire.ServeOptions{Shared: memory}, wire.ClientOptions{Shared: memory})}
+	})
+}
