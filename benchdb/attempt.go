@@ -95,7 +95,7 @@ func readAttempt(path string) (a attempt, err error) {
 		return a, err
 	}
 	if json.Unmarshal(data, &a) != nil {
-		return attempt{}, nil // it was killed as it wrote
+		return attempt{}, nil //nolint:nilerr // it was killed as it wrote
 	}
 	return a, nil
 }

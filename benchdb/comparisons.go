@@ -79,7 +79,7 @@ func comparisons(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 		return Table{}, &QueryError{Message: "run_id and baseline go together", Hint: "name both runs, or neither to compare the newest software with the one before"}
 	}
 	c := listing{model: byModel, device: byDevice, workload: byWorkload, since: byTime}.where(q)
-	all, err := comparable(ctx, conn, c)
+	all, err := comparableResults(ctx, conn, c)
 	if err != nil {
 		return Table{}, err
 	}
@@ -112,8 +112,8 @@ func comparisons(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 	return t, nil
 }
 
-// comparable reads the newest results that c lets pass, oldest first.
-func comparable(ctx context.Context, conn *sql.Conn, c condition) ([]stored, error) {
+// comparableResults reads the newest results that c lets pass, oldest first.
+func comparableResults(ctx context.Context, conn *sql.Conn, c condition) ([]stored, error) {
 	query := comparedSQL
 	if c.where != "" {
 		query += c.where[len(" where true"):]

@@ -87,7 +87,7 @@ func (r *Run) clean() {
 }
 
 // monotonic reports whether a time has a reading of the monotonic clock.
-func monotonic(t time.Time) bool { return t != t.Round(0) } //nolint:staticcheck // == tells apart what Equal does not
+func monotonic(t time.Time) bool { return t != t.Round(0) }
 
 // clean leaves out values that are not finite, with their offsets.
 func (t *TimeSeries) clean() {

@@ -12,8 +12,6 @@ import (
 	"time"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 // objectsOf are the rows of a table as maps.
 func objectsOf(t testing.TB, table Table) []map[string]any {
 	t.Helper()
@@ -31,12 +29,12 @@ func reported(t *testing.T) *DB {
 	t.Helper()
 	db := openDB(t, t.TempDir())
 	good, bad := result("a", 1, 2, 3), result("b")
-	good.Measures = Measures{DurationMS: ptr(2000.0), Joules: ptr(4.0), Noisy: ptr(false), LoadBefore: ptr(0.0)}
+	good.Measures = Measures{DurationMS: new(2000.0), Joules: new(4.0), Noisy: new(false), LoadBefore: new(0.0)}
 	good.SoftwareID, good.Threads = "s1", 2
 	bad.Error, bad.Device, bad.HardwareType = "out_of_memory", "cuda:0", "cuda"
 	ok, failed := inference("a"), inference("b")
 	failed.Error = "deadline"
-	failed.Joules = ptr(0.5)
+	failed.Joules = new(0.5)
 	record(t, db, Batch{
 		Results: []Result{good, bad}, Inferences: []Inference{ok, failed},
 		Fetches:   []Fetch{{ID: newID(), Timestamp: noon, ModelName: "a", ModelCID: "bafya", Bytes: 7, Level: "L4", TotalMS: 9, Source: "gateway"}},
@@ -200,7 +198,7 @@ func TestRuns_clockSetBack(t *testing.T) {
 	id, next := newID(), newID()
 	at := func(elapsed, clock time.Duration, status Status) Run {
 		r := run1(id, status, noon.Add(clock))
-		r.ElapsedMS, r.Done = ptr(float64(elapsed.Milliseconds())), int64(elapsed.Seconds())
+		r.ElapsedMS, r.Done = new(float64(elapsed.Milliseconds())), int64(elapsed.Seconds())
 		return r
 	}
 	record(t, db, Batch{Runs: []Run{at(0, 0, Running), at(time.Second, time.Second, Running), at(2*time.Second, 2*time.Second-time.Hour, Running)}})
