@@ -25,11 +25,11 @@ const instructions = `Runs machine-learning models on this machine and measures 
 4. run_benchmark: measure it; 5. query_results: compare what was measured.
 An error says in "hint" what to do next. A long call answers status "running" with a run_id: ask query_results {"run_id":…} for its answer.`
 
-// icon is a gear with a bolt, small enough to travel with every handshake.
+// icon is a bolt, small enough to travel with every answer, as it does since
+// 2026-07-28.
 const icon = `data:image/svg+xml;base64,` +
-	`PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAyNCAyNCI+PHBhdGggZmlsbD0iIzBi` +
-	`NzI4NSIgZD0iTTEyIDFsOS41IDUuNXYxMUwxMiAyM2wtOS41LTUuNXYtMTF6Ii8+PHBhdGggZmlsbD0iI2ZmZDQzYiIgZD0iTTEz` +
-	`IDRMNyAxM2g0bC0xIDcgNi05aC00eiIvPjwvc3ZnPg==`
+	`PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAyNCAyNCI+PHBhdGggZmlsbD0i` +
+	`IzBiNzI4NSIgZD0iTTEzIDJMNSAxNGg2bC0xIDggOS0xM2gtNnoiLz48L3N2Zz4=`
 
 // An Engine is what the server serves. [*engine.Engine] is one.
 type Engine interface {
@@ -76,7 +76,7 @@ func New(e Engine, o Options) *Server {
 	return NewContent(Content{
 		Options: []server.ServerOption{
 			server.WithTitle("IPFS Accelerate"),
-			server.WithDescription("Runs machine-learning models on whatever hardware is at hand, gets them by content (IPFS) and keeps every measurement."),
+			server.WithDescription("Runs and measures machine-learning models on this machine, got by content (IPFS)"),
 			server.WithIcons(mcp.Icon{Src: icon, MIMEType: "image/svg+xml", Sizes: []string{"any"}}),
 			server.WithInstructions(instructions),
 			server.WithPromptCapabilities(false),
