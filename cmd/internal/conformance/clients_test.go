@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A client is one of other people's, over one transport.
-type client struct{ name, transport, mode string }
+// A foreign client is one of other people's, over one transport.
+type foreign struct{ name, transport, mode string }
 
 // site is the program with a model, served over HTTP.
 type site struct {
@@ -68,7 +68,7 @@ func (s site) script(t *testing.T, cmd *exec.Cmd, file string) {
 // The TypeScript SDKs do the whole job.
 func TestClients_typescript(t *testing.T) {
 	s := newSite(t)
-	for _, c := range []client{
+	for _, c := range []foreign{
 		{"v1", "stdio", "legacy"}, {"v1", "http", "legacy"}, {"v1", "sse", "legacy"},
 		{"v2", "stdio", "auto"}, {"v2", "http", "legacy"}, {"v2", "http", "auto"}, {"v2", "http", "2026-07-28"},
 	} {
@@ -84,7 +84,7 @@ func TestClients_typescript(t *testing.T) {
 func TestClients_python(t *testing.T) {
 	python := virtualenv(t)
 	s := newSite(t)
-	for _, c := range []client{{"", "stdio", "auto"}, {"", "http", "legacy"}, {"", "http", "auto"}, {"", "http", "2026-07-28"}} {
+	for _, c := range []foreign{{"", "stdio", "auto"}, {"", "http", "legacy"}, {"", "http", "auto"}, {"", "http", "2026-07-28"}} {
 		t.Run(c.transport+" "+c.mode, func(t *testing.T) {
 			s.script(t, exec.CommandContext(t.Context(), python, "-", c.transport, s.target(c.transport), c.mode, s.token, s.picture), "client.py")
 		})
