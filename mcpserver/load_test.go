@@ -1,0 +1,176 @@
+package mcpserver_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/mcpserver"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/resources"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/tools"
+)
+
+// work is a tool that takes 5 ms.
+func work(s *server.MCPServer) {
+	s.AddTool(mcp.NewTool("work"), func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		<-time.After(5 * time.Millisecond)
+		return mcp.NewToolResultText("worked"), nil
+	})
+}
+
+// loaded is this server on a stubbed engine, with that tool.
+func loaded(e *fake) *mcpserver.Server {
+	return mcpserver.NewContent(mcpserver.Content{Add: func(s *server.MCPServer) {
+		s.AddTools(tools.All(e, nil)...)
+		s.AddResources(resources.All(e, nil)...)
+		work(s)
+	}}, mcpserver.Options{})
+}
+
+// bare is mcp-go alone, with the same tools.
+func bare(e *fake) http.Handler {
+	s := server.NewMCPServer("bare", "1", server.WithToolCapabilities(false))
+	s.AddTools(tools.All(e, nil)...)
+	work(s)
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", server.NewStreamableHTTPServer(s))
+	return mux
+}
+
+// A tally is how the calls of many clients went.
+type tally struct {
+	mu                       sync.Mutex
+	right, overloaded, wrong int
+	took                     []time.Duration // of the 5 ms tool
+}
+
+// p99 returns the time that one in a hundred calls of the tool takes longer
+// than.
+func (a *tally) p99() time.Duration {
+	slices.Sort(a.took)
+	return a.took[len(a.took)*99/100]
+}
+
+// load has 64 clients make calls, nine in ten of query_results and one of the
+// 5 ms tool.
+func load(t testing.TB, url string, calls int, seed uint64) *tally {
+	t.Helper()
+	const clients = 64
+	transport := &http.Transport{MaxIdleConnsPerHost: clients}
+	defer transport.CloseIdleConnections()
+	var all tally
+	var wait sync.WaitGroup
+	for i := range clients {
+		wait.Go(func() {
+			c := loadClient{t: t, http: &http.Client{Transport: transport}, url: url + "/mcp", rand: rand.New(rand.NewPCG(seed, uint64(i)))}
+			c.session = c.send(initialize).header.Get("Mcp-Session-Id")
+			for n := range calls {
+				c.call(n, &all)
+			}
+		})
+	}
+	wait.Wait()
+	return &all
+}
+
+// A loadClient is one of them.
+type loadClient struct {
+	t       testing.TB
+	http    *http.Client
+	url     string
+	session string
+	rand    *rand.Rand
+	body    string // of the last answer
+}
+
+func (c *loadClient) send(message string) reply {
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, c.url, strings.NewReader(message))
+	if err != nil {
+		c.t.Error(err)
+		return reply{}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	req.Header.Set("Mcp-Session-Id", c.session)
+	res, err := c.http.Do(req)
+	if err != nil {
+		c.t.Error(err)
+		return reply{}
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.t.Error(err)
+	}
+	c.body = string(data)
+	return reply{status: res.StatusCode, header: res.Header}
+}
+
+// call makes one call and notes how it went.
+func (c *loadClient) call(id int, all *tally) {
+	limit := c.rand.IntN(1000) + 1
+	tool, args, want := "query_results", fmt.Sprintf(`{"limit":%d}`, limit), fmt.Sprintf(`\"n\":%d}`, limit)
+	if c.rand.IntN(10) == 0 {
+		tool, args, want = "work", "{}", "worked"
+	}
+	start := time.Now()
+	c.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%q,"arguments":%s}}`, id, tool, args))
+	took := time.Since(start)
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	switch {
+	case strings.Contains(c.body, want) && json.Valid([]byte(c.body)):
+		all.right++
+	case strings.Contains(c.body, "overloaded"):
+		all.overloaded++
+	default:
+		all.wrong++
+	}
+	if tool == "work" {
+		all.took = append(all.took, took)
+	}
+}
+
+// Many clients at once are answered right, or told that they are too many.
+func TestLoad(t *testing.T) {
+	calls, s := counted(1000), seed(t)
+	site := serveWith(t, loaded(newFake()), mcpserver.HTTPOptions{Drain: time.Minute})
+	all := load(t, site.url, calls, s)
+	t.Logf("%d right, %d overloaded, %d wrong; p99 of the 5 ms tool %s", all.right, all.overloaded, all.wrong, all.p99())
+	if all.wrong > 0 || all.right*100 < 95*64*calls {
+		t.Errorf("%d right, %d overloaded, %d wrong", all.right, all.overloaded, all.wrong)
+	}
+}
+
+// BenchmarkLoad reports the median, of five rounds side by side, of the time
+// that one in a hundred calls takes longer than: here over bare mcp-go.
+func BenchmarkLoad(b *testing.B) {
+	ours := httptest.NewServer(loaded(newFake()).Handler(mcpserver.HTTPOptions{}))
+	defer ours.Close()
+	plain := httptest.NewServer(bare(newFake()))
+	defer plain.Close()
+	for range b.N {
+		var here, there []time.Duration
+		for round := range uint64(5) {
+			here = append(here, load(b, ours.URL, 200, round).p99())
+			there = append(there, load(b, plain.URL, 200, round).p99())
+		}
+		slices.Sort(here)
+		slices.Sort(there)
+		b.ReportMetric(float64(here[2].Microseconds())/1000, "p99-ms")
+		b.ReportMetric(float64(there[2].Microseconds())/1000, "bare-p99-ms")
+		b.ReportMetric(float64(here[2])/float64(there[2]), "ratio")
+	}
+}
