@@ -200,7 +200,7 @@ func differences(a, b []float64) []float64 {
 
 // maxExact is how many runs a side may have for the exact distribution of the
 // rank sum; beyond, it is normal.
-const maxExact = 50
+const maxExact = 15
 
 // shiftInterval is the 95 % interval of the shift between two samples of sizes m
 // and n, from their sorted differences: those shifts that the rank-sum test of

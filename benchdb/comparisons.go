@@ -5,8 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // comparisonRow is a row of the report compare, in column order.
@@ -54,16 +55,20 @@ var comparisonColumns = []Column{
 	{Name: "reason", Type: "varchar"},
 }
 
-// maxCompared is how many of the newest results a comparison looks at.
-const maxCompared = 20_000
+// maxCompared is how many of the newest results a comparison looks at of each
+// configuration and software.
+const maxCompared = 40
 
 // comparedSQL finds what can be compared: the median of the latencies or, where
 // throughput is what was measured, the time per item. Accuracy is no cost.
-const comparedSQL = `select id::varchar, coalesce(run_id, ''), coalesce(model_name, ''), coalesce(nullif(model_cid, ''), model_name, ''), coalesce(task, ''),
+const comparedSQL = `select id::varchar as id, coalesce(run_id, ''), coalesce(model_name, ''), coalesce(nullif(model_cid, ''), model_name, ''), coalesce(task, ''),
 	       coalesce(workload, ''), coalesce(precision, ''), coalesce(batch_size, 0), coalesce(device, ''), coalesce(environment, ''),
-	       coalesce(software_id, metadata->>'software_id', ''), coalesce(config_key, ''),
+	       coalesce(software_id, metadata->>'software_id', '') as software, coalesce(config_key, ''),
 	       if(workload in ('offline', 'server') and throughput > 0, 1000 / throughput, p50_ms) as cost
-	from _results where coalesce(error, '') = '' and workload <> 'accuracy' and cost > 0 `
+	from _results where coalesce(error, '') = '' and workload <> 'accuracy' and cost > 0 {and}
+	qualify row_number() over (partition by environment, model_cid, model_name, task, workload, precision, batch_size, device, config_key, software
+	    order by timestamp desc, id desc) <= {n} or run_id in ($run, $baseline)
+	order by timestamp, id`
 
 // stored is one result that can be compared.
 type stored struct {
@@ -79,6 +84,7 @@ func comparisons(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 		return Table{}, &QueryError{Message: "run_id and baseline go together", Hint: "name both runs, or neither to compare the newest software with the one before"}
 	}
 	c := listing{model: byModel, device: byDevice, workload: byWorkload, since: byTime}.where(q)
+	c.args = append(c.args, sql.Named("run", q.RunID), sql.Named("baseline", q.Baseline))
 	all, err := comparableResults(ctx, conn, c)
 	if err != nil {
 		return Table{}, err
@@ -114,11 +120,8 @@ func comparisons(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 
 // comparableResults reads the newest results that c lets pass, oldest first.
 func comparableResults(ctx context.Context, conn *sql.Conn, c condition) ([]stored, error) {
-	query := comparedSQL
-	if c.where != "" {
-		query += c.where[len(" where true"):]
-	}
-	rows, err := conn.QueryContext(ctx, fmt.Sprintf("from (%s) t(id) order by id desc limit %d", query, maxCompared), c.args...)
+	query := strings.NewReplacer("{and}", strings.TrimPrefix(c.where, "where true"), "{n}", strconv.Itoa(maxCompared)).Replace(comparedSQL)
+	rows, err := conn.QueryContext(ctx, query, c.args...)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +136,6 @@ func comparableResults(ctx context.Context, conn *sql.Conn, c condition) ([]stor
 		}
 		out = append(out, s)
 	}
-	slices.Reverse(out)
 	return out, rows.Err()
 }
 

@@ -138,7 +138,14 @@ func each[T any](rows *[]T, f func(*T)) {
 	}
 }
 
-func normalize(t *time.Time) { *t = t.UTC().Truncate(time.Microsecond) }
+// normalize gives a time the zone and the precision of the database. Times that
+// were read in this process keep their order though the clock is set back.
+func normalize(t *time.Time) {
+	if monotonic(*t) {
+		*t = steady.at(t.Round(0), t.Sub(processStart))
+	}
+	*t = t.UTC().Truncate(time.Microsecond)
+}
 
 // finite makes what was not measured 0.
 func finite(x *float64) {

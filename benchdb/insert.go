@@ -119,12 +119,26 @@ func insertRows(ctx context.Context, tx *sql.Tx, table, writer string, rows []js
 	if err != nil {
 		return err
 	}
-	q, args := "insert into _"+table+" by name select unnest(from_json(?::json, ?), recursive := true)", []any{string(data), "[" + shapes[table] + "]"}
-	if table == "runs" {
-		q, args = q+", ? as writer", append(args, writer)
+	const fresh = "select unnest(from_json(?::json, ?), recursive := true)"
+	args := []any{string(data), "[" + shapes[table] + "]"}
+	q := "insert into _" + table + " by name " + fresh
+	switch table {
+	case "inferences": // which have no index of keys
+		q = insertInferences(fresh)
+	case "runs":
+		q, args = q+", ? as writer on conflict do nothing", append(args, writer)
+	default:
+		q += " on conflict do nothing"
 	}
-	_, err = tx.ExecContext(ctx, q+" on conflict do nothing", args...)
+	_, err = tx.ExecContext(ctx, q, args...)
 	return err
+}
+
+// insertInferences is the SQL for rows of which none is there already.
+func insertInferences(fresh string) string {
+	return "insert into _inferences by name with fresh as materialized (" + fresh + `),
+		known as materialized (select id from _inferences where id in (select id from fresh))
+		select distinct on (id) * from fresh anti join known using (id)`
 }
 
 // summarized adds to a row of results what is said of its samples. A row that

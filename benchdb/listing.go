@@ -13,7 +13,8 @@ import (
 )
 
 // A listing is a report that is one SELECT with filters, in pages. In its SQL
-// {where} stands for the filters.
+// {where} stands for the filters, and {top} ends a part of it that is a table in
+// itself: no more of it than a page is needed then.
 type listing struct {
 	sql   string
 	keys  []orderKey // what orders the rows; together they name one
@@ -38,7 +39,7 @@ const (
 
 // where is the condition that a query makes for a listing.
 func (l listing) where(q Query) condition {
-	c := condition{}
+	c := condition{where: "where true"}
 	add := func(clause, name, value string) {
 		if clause != "" && value != "" {
 			c.and(clause, name, value)
@@ -56,7 +57,11 @@ func (l listing) where(q Query) condition {
 // page answers a query: the rows after its cursor.
 func (l listing) page(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 	c := l.where(q)
-	from := strings.ReplaceAll(l.sql, "{where}", c.where)
+	top := "" // of what a part of the report can hold of the first page
+	if q.Cursor == "" {
+		top = fmt.Sprintf("order by timestamp desc, id desc limit %d", q.Limit+1)
+	}
+	from := strings.NewReplacer("{where}", c.where, "{top}", top).Replace(l.sql)
 	order := columnsOf(l.keys)
 	if l.desc {
 		for i := range order {
@@ -67,7 +72,7 @@ func (l listing) page(ctx context.Context, conn *sql.Conn, q Query) (Table, erro
 	if err != nil {
 		return Table{}, err
 	}
-	query := "select * from (\n" + from + "\n) rows_ " + after + " order by " + strings.Join(order, ", ")
+	query := fmt.Sprintf("select * from (\n%s\n) rows_ %s order by %s limit %d", from, after, strings.Join(order, ", "), q.Limit+1)
 	t, err := table(ctx, conn, q.Limit, query, c.args...)
 	if err != nil {
 		return t, err
@@ -98,7 +103,9 @@ func (l listing) after(cursor string, c *condition) (string, error) {
 	if l.desc {
 		than = "<"
 	}
-	return "where (" + strings.Join(names, ", ") + ") " + than + " (" + strings.Join(params, ", ") + ")", nil
+	// The first key alone tells DuckDB which blocks it need not read.
+	first := names[0] + " " + than + "= " + params[0]
+	return "where " + first + " and (" + strings.Join(names, ", ") + ") " + than + " (" + strings.Join(params, ", ") + ")", nil
 }
 
 // cursorOf names a row by the values of some of its columns.

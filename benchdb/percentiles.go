@@ -47,7 +47,7 @@ var percentileColumns = []Column{
 
 // maxPooled is how many samples of a configuration are summarised, its newest:
 // as many as are enough for any percentile that is given.
-const maxPooled = 10_000
+const maxPooled = 5_000
 
 // pooledSQL finds the samples of each configuration of a page, newest results
 // first until they are enough, and what is left of those whose samples are too
@@ -63,7 +63,8 @@ const pooledSQL = `with chosen as (
 	pooled as (
 		select c.* from chosen c semi join configurations using (model, workload, device, precision, batch_size) where newer < {pooled})
 	select p.model, p.device, p.precision, p.batch_size, p.workload, count(*) as runs, round(avg(nullif(p.throughput, 0)), 3) as throughput_per_s,
-	       list(latencies order by p.id) filter (latencies is not null) as latencies, arg_max(p.n, p.id) as n, arg_max(mean_ms, p.id) as mean_ms,
+	       flatten(list(latencies order by p.id) filter (latencies is not null)) as latencies,
+	       list(p50_ms) filter (latencies is not null) as medians, arg_max(p.n, p.id) as n, arg_max(mean_ms, p.id) as mean_ms,
 	       arg_max(p50_ms, p.id) as p50_ms, arg_max(if(p.n >= 39, p90_ms, null), p.id) as p90_ms, arg_max(p95_ms, p.id) as p95_ms, arg_max(p99_ms, p.id) as p99_ms
 	from pooled p join _results r on r.id = p.id
 	group by p.model, p.device, p.precision, p.batch_size, p.workload order by p.model, p.workload, p.device, p.precision, p.batch_size`
@@ -107,29 +108,27 @@ func percentiles(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 
 func scanPercentiles(rows *sql.Rows) (json.RawMessage, error) {
 	var r percentileRow
-	var runs any // of lists of DOUBLE, oldest first
-	if err := rows.Scan(&r.Model, &r.Device, &r.Precision, &r.BatchSize, &r.Workload, &r.Runs, &r.Throughput, &runs,
+	var samples, medians any // lists of DOUBLE, nil if no samples are kept
+	if err := rows.Scan(&r.Model, &r.Device, &r.Precision, &r.BatchSize, &r.Workload, &r.Runs, &r.Throughput, &samples, &medians,
 		&r.Samples, &r.Mean, &r.P50, &r.P90, &r.P95, &r.P99); err != nil {
 		return nil, err
 	}
-	var latencies, medians []float64
-	lists, _ := runs.([]any) // nil if no samples are kept
-	for _, l := range lists {
-		values, _ := l.([]any)
-		start := len(latencies)
-		for _, v := range values {
-			if ms, ok := v.(float64); ok {
-				latencies = append(latencies, ms)
-			}
-		}
-		if len(latencies) > start {
-			medians = append(medians, Summarize(latencies[start:]).P50)
-		}
-	}
-	if len(latencies) > 0 {
-		r.summarize(latencies, medians)
+	if latencies := floats(samples); len(latencies) > 0 {
+		r.summarize(latencies, floats(medians))
 	}
 	return json.Marshal(r)
+}
+
+// floats are the values of a list of DuckDB.
+func floats(list any) []float64 {
+	values, _ := list.([]any)
+	out := make([]float64, 0, len(values))
+	for _, v := range values {
+		if x, ok := v.(float64); ok {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // summarize sets what is said of samples. With enough runs the interval of the

@@ -319,7 +319,7 @@ func TestPercentiles_many(t *testing.T) {
 	if err := json.Unmarshal(ask(t, db, Query{Report: ReportPercentiles}).Rows[0], &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Samples != maxPooled || *got.P50 < 0.66 || *got.P50 > 0.73 || *got.P99 < 4 {
+	if got.Runs != 1 || got.Samples != 10_000 || *got.P50 < 0.66 || *got.P50 > 0.73 || *got.P99 < 4 {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -15,33 +15,41 @@ var listings = map[Report]listing{
 			       environment as machine_id, n as samples, p50_ms, p50_low as p50_ci95_low, p50_high as p50_ci95_high, p95_ms, p99_ms,
 			       nullif(throughput, 0) as throughput_per_s, memory_bytes, accuracy_score, joules, noisy, nullif(error, '') as error
 			from _results {where}`,
-		keys: []orderKey{{"result_id", "varchar"}}, desc: true, units: map[string]string{"joules": "J"},
+		keys: []orderKey{{"timestamp", "timestamptz"}, {"result_id", "varchar"}}, desc: true, units: map[string]string{"joules": "J"},
 		model: byModel, device: byDevice, workload: byWorkload, since: byTime,
 	},
 	ReportInferences: {
 		sql: `select id as inference_id, timestamp, model_name as model, model_cid, task, device, precision, items, cache,
 			       queue_ms, fetch_ms, load_ms, preprocess_ms, run_ms, postprocess_ms, total_ms, joules, nullif(error, '') as error
 			from _inferences {where}`,
-		keys: []orderKey{{"inference_id", "uuid"}}, desc: true, units: map[string]string{"joules": "J"},
+		keys: []orderKey{{"timestamp", "timestamptz"}, {"inference_id", "uuid"}}, desc: true, units: map[string]string{"joules": "J"},
 		model: byModel, device: byDevice, since: byTime,
 	},
 	ReportFetches: {
 		sql: `select id as fetch_id, timestamp, model_name as model, model_cid, bytes, level, source, total_ms, nullif(error, '') as error
 			from _fetches {where}`,
-		keys: []orderKey{{"fetch_id", "uuid"}}, desc: true, units: map[string]string{"bytes": "bytes"},
+		keys: []orderKey{{"timestamp", "timestamptz"}, {"fetch_id", "uuid"}}, desc: true, units: map[string]string{"bytes": "bytes"},
 		model: byModel, since: byTime,
 	},
 	ReportErrors: {
-		sql: `select timestamp, kind, run_id, model_name as model, model_cid, device, workload, error, n, id from (
-				select timestamp, 'benchmark' as kind, run_id, model_name, model_cid, device, hardware_type, workload, error, 1 as n, id::varchar as id from _results where error <> ''
-				union all by name select timestamp, 'inference' as kind, id::varchar as run_id, model_name, model_cid, device, hardware_type, error, 1 as n, id::varchar as id
-				from _inferences where error <> ''
-				union all by name select timestamp, 'fetch' as kind, id::varchar as run_id, model_name, model_cid, error, 1 as n, id::varchar as id from _fetches where error <> ''
-				union all by name select timestamp, 'dropped' as kind, null as run_id, model_name, model_cid, device, 'spool_full' as error, n, id::varchar as id from _dropped
-				union all by name select updated_at as timestamp, kind, run_id, model_name, model_cid, if(status = 'lost', 'lost', error) as error, 1 as n, run_id as id
-				from _run_states s where (status = 'lost' or error <> '') and not exists (from _results r where r.run_id = s.run_id and r.error <> '')
-				     and not exists (from _inferences i where i.id = try_cast(s.run_id as uuid)) and not exists (from _fetches f where f.id = try_cast(s.run_id as uuid))
-			) {where}`,
+		sql: `with failed as (
+				(select timestamp, 'inference' as kind, id::varchar as run_id, model_name, model_cid, device, hardware_type, null as workload, error, 1 as n, id::varchar as id
+				 from (select *, null::varchar as workload from _inferences) {where} and error <> '' {top})
+				union all by name
+				select timestamp, 'benchmark' as kind, run_id, model_name, model_cid, device, hardware_type, workload, error, 1 as n, id::varchar as id
+				from _results where error <> ''
+				union all by name
+				select timestamp, 'fetch' as kind, id::varchar as run_id, model_name, model_cid, error, 1 as n, id::varchar as id from _fetches where error <> ''
+				union all by name
+				select timestamp, 'dropped' as kind, null as run_id, model_name, model_cid, device, 'spool_full' as error, n, id::varchar as id from _dropped
+				union all by name
+				select updated_at as timestamp, kind, run_id, model_name, model_cid, if(status = 'lost', 'lost', error) as error, 1 as n, run_id as id
+				from _runs where (status = 'lost' or status = 'failed' and error <> '') and kind = 'benchmark' and run_id not in (select run_id from _results where error <> '' and run_id is not null)
+				union all by name
+				select updated_at as timestamp, kind, run_id, model_name, model_cid, if(status = 'lost', 'lost', error) as error, 1 as n, run_id as id
+				from _runs r where (status = 'lost' or status = 'failed' and error <> '') and kind <> 'benchmark'
+				     and not exists (from _inferences i where i.id = try_cast(r.run_id as uuid)) and not exists (from _fetches f where f.id = try_cast(r.run_id as uuid)))
+			select timestamp, kind, run_id, model_name as model, model_cid, device, workload, error, n, id from failed {where}`,
 		keys: []orderKey{{"timestamp", "timestamptz"}, {"id", "varchar"}}, desc: true,
 		model: byModel, device: byDevice, workload: byWorkload, since: byTime,
 	},
@@ -87,21 +95,17 @@ var listings = map[Report]listing{
 	},
 	ReportCost: {
 		sql: `with spent as (
-				select coalesce(model_name, '') as model_name, coalesce(model_cid, '') as model_cid, coalesce(device, '') as device, hardware_type,
-				       count(*) as n, sum(total_ms) / 1000 as seconds, null::hugeint as bytes, sum(joules) as joules
-				from _inferences {where} group by all
+				select any_value(model_name) as model_name, model_cid, device, count(*) as n, sum(total_ms) / 1000 as seconds, null::hugeint as bytes, sum(joules) as joules
+				from _inferences {where} group by model_cid, device
 				union all
-				select coalesce(model_name, ''), coalesce(model_cid, ''), coalesce(device, ''), hardware_type,
-				       sum(n)::bigint, sum(total_ms) / 1000, null, sum(joules) from (select *, hour as timestamp from _inferences_hourly) {where} group by all
+				select any_value(model_name), model_cid, device, sum(n)::bigint, sum(total_ms) / 1000, null, sum(joules) from (select *, hour as timestamp from _inferences_hourly) {where} group by model_cid, device
 				union all
-				select coalesce(model_name, ''), coalesce(model_cid, ''), coalesce(device, ''), hardware_type,
-				       count(*), sum(duration_ms) / 1000, sum(bytes), sum(joules) from _results {where} group by all
+				select any_value(model_name), model_cid, device, count(*), sum(duration_ms) / 1000, sum(bytes), sum(joules) from _results {where} group by model_cid, device
 				union all
-				select coalesce(model_name, ''), coalesce(model_cid, ''), device, hardware_type,
-				       count(*), sum(total_ms) / 1000, sum(bytes), null from (select *, '' as device, '' as hardware_type from _fetches) {where} group by all)
-			select model_name as model, model_cid, device, sum(n)::bigint as calls, round(sum(seconds), 6) as seconds, sum(bytes)::bigint as bytes,
+				select any_value(model_name), model_cid, device, count(*), sum(total_ms) / 1000, sum(bytes), null from (select *, '' as device, '' as hardware_type from _fetches) {where} group by model_cid, device)
+			select coalesce(any_value(model_name), '') as model, coalesce(model_cid, '') as model_cid, coalesce(device, '') as device, sum(n)::bigint as calls, round(sum(seconds), 6) as seconds, sum(bytes)::bigint as bytes,
 			       sum(joules) as joules
-			from spent group by all`,
+			from spent group by model_cid, device`,
 		keys:  []orderKey{{"model", "varchar"}, {"model_cid", "varchar"}, {"device", "varchar"}},
 		units: map[string]string{"seconds": "s", "bytes": "bytes", "joules": "J"},
 		model: byModel, device: byDevice, since: byTime,
@@ -147,16 +151,13 @@ func reportNames() []string {
 	return names
 }
 
-// A condition is a where clause with its arguments.
+// A condition is a where clause, "where true" at first, with its arguments.
 type condition struct {
 	where string
 	args  []any
 }
 
 func (c *condition) and(clause, name string, value any) {
-	if c.where == "" {
-		c.where = " where true"
-	}
 	c.where += " and " + clause
 	c.args = append(c.args, sql.Named(name, value))
 }

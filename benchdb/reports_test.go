@@ -191,28 +191,61 @@ func TestCompare_report(t *testing.T) {
 	}
 }
 
-// The clock is set back an hour while a run goes on and between two: durations
-// and order stay.
+// The clock is set back an hour while a run goes on and before the next:
+// durations and order stay.
 func TestRuns_clockSetBack(t *testing.T) {
 	db := openDB(t, t.TempDir())
 	id, next := newID(), newID()
-	at := func(elapsed, clock time.Duration, status Status) Run {
-		r := run1(id, status, noon.Add(clock))
-		r.ElapsedMS, r.Done = new(float64(elapsed.Milliseconds())), int64(elapsed.Seconds())
+	c := clock{}
+	read := func(passed time.Duration) time.Time { // what Record makes of a reading
+		wall := noon.Add(passed)
+		if passed >= 2*time.Second {
+			wall = wall.Add(-time.Hour)
+		}
+		return c.at(wall, passed)
+	}
+	at := func(passed time.Duration, status Status) Run {
+		r := run1(id, status, read(passed))
+		r.StartedAt, r.ElapsedMS, r.Done = noon, new(float64(passed.Milliseconds())), int64(passed.Seconds())
 		return r
 	}
-	record(t, db, Batch{Runs: []Run{at(0, 0, Running), at(time.Second, time.Second, Running), at(2*time.Second, 2*time.Second-time.Hour, Running)}})
-	wantSQL(t, db, "select max(done) as n from events", `{"n":2}`)
+	start, one, two := at(0, Running), at(time.Second, Running), at(2*time.Second, Running)
+	wrong := at(1500*time.Millisecond, Running)
+	wrong.At, wrong.Done = noon.Add(time.Hour), 77 // of a process that did not know
+	record(t, db, Batch{Runs: []Run{start, one, two, wrong}})
 	var r Run
 	if err := json.Unmarshal(ask(t, db, Query{Report: ReportRun, RunID: id}).Rows[0], &r); err != nil || r.Done != 2 {
 		t.Errorf("progress %d, error %v; want the last", r.Done, err)
 	}
-	second := run1(next, Running, noon.Add(-time.Hour+3*time.Second))
+	done := at(3*time.Second, Completed)
+	second := run1(next, Running, read(4*time.Second))
 	second.StartedAt = second.At
-	record(t, db, Batch{Runs: []Run{at(3*time.Second, 3*time.Second-time.Hour, Completed), second}})
+	i := inference("m")
+	i.Timestamp = read(5 * time.Second)
+	record(t, db, Batch{Runs: []Run{done, second}, Inferences: []Inference{i}})
 	got := runRows(t, ask(t, db, Query{Report: ReportRuns}))
-	if len(got) != 2 || got[0].ID != next || got[1].ID != id || got[1].TotalMS == nil || *got[1].TotalMS != 3000 {
+	if len(got) != 3 || got[0].ID != i.ID || got[1].ID != next || got[2].ID != id || got[2].TotalMS == nil || *got[2].TotalMS != 3000 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestClock(t *testing.T) {
+	c := clock{}
+	last := time.Time{}
+	for i, wall := range []time.Duration{0, 1, 2, 3 + 100, 4 + 100, 5 - 3600, 6 - 3600, 7 + 3600} {
+		now := c.at(noon.Add(wall*time.Second), time.Duration(i)*time.Second)
+		if !now.After(last) || i > 0 && now.Sub(last) < time.Second {
+			t.Errorf("%d: %v after %v", i, now, last)
+		}
+		last = now
+	}
+	if want := noon.Add((7 + 3600) * time.Second); !last.Equal(want) {
+		t.Errorf("set forward: %v; want %v", last, want)
+	}
+	now := time.Now()
+	normalize(&now)
+	if d := time.Since(now); d < 0 || d > time.Minute {
+		t.Errorf("now was %v ago", d)
 	}
 }
 

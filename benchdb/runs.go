@@ -15,11 +15,12 @@ import (
 const keepAnswers = "interval 24 hours"
 
 // newestRuns are the runs of one page: what was announced as a run, and what was
-// over too soon for that. The ids sort by time, whatever the clock said, and
-// each part is cut to a page before anything else is done with it. {x} are the
-// filters of each, {n} is one more than the limit.
+// over too soon for that. Each part is cut to a page before anything else is
+// done with it. {runs} and the like are the filters of each, {n} is one more
+// than the limit.
 const newestRuns = `with page as (
-		select run_id from _runs {runs} group by run_id order by run_id desc limit {n}),
+		select run_id from (select run_id, min(started_at) as started_at from _runs {runs} group by run_id) {after}
+		order by started_at desc, run_id desc limit {n}),
 	states as (
 		select *, row_number() over (partition by run_id
 		           order by status not in ('queued', 'running') desc, elapsed_ms desc nulls last, updated_at desc) = 1 as newest,
@@ -38,11 +39,11 @@ const newestRuns = `with page as (
 		where newest
 		union all
 		select id::varchar, 'inference', if(error = '', 'completed', 'failed'), timestamp, model_name, device, null, total_ms, nullif(error, '')
-		from (from _inferences {inferences} order by id desc limit {n}) where id::varchar not in (from page)
+		from (from _inferences {inferences} {after_costs} order by timestamp desc, id desc limit {n}) where id::varchar not in (from page)
 		union all
 		select id::varchar, 'fetch', if(error = '', 'completed', 'failed'), timestamp, model_name, null, null, total_ms, nullif(error, '')
-		from (from _fetches {fetches} order by id desc limit {n}) where id::varchar not in (from page))
-	from all_runs order by run_id desc`
+		from (from _fetches {fetches} {after_costs} order by timestamp desc, id desc limit {n}) where id::varchar not in (from page))
+	from all_runs order by started_at desc, run_id desc limit {n}`
 
 // countRuns counts them all. What was announced and has a row of costs counts
 // once.
@@ -57,24 +58,28 @@ func runs(ctx context.Context, conn *sql.Conn, q Query) (Table, error) {
 	if err := conn.QueryRowContext(ctx, f.in(countRuns), f.args...).Scan(&total); err != nil {
 		return Table{}, err
 	}
+	after, afterCosts := "", ""
 	if q.Cursor != "" {
-		id, err := readCursor(q.Cursor, 1)
-		if err != nil {
-			return Table{}, err
-		}
-		f.add(sql.Named("after", id[0]), "run_id < $after", "id < $after::uuid", "id < $after::uuid")
-		if uuid.Validate(id[0]) != nil {
+		v, err := readCursor(q.Cursor, 2)
+		if err != nil || uuid.Validate(v[1]) != nil {
 			return Table{}, ErrBadCursor
 		}
+		if _, err := time.Parse(time.RFC3339, v[0]); err != nil {
+			return Table{}, ErrBadCursor
+		}
+		f.args = append(f.args, sql.Named("after", v[0]), sql.Named("after_id", v[1]))
+		after = "where (started_at, run_id) < ($after::timestamptz, $after_id)"
+		afterCosts = "and timestamp <= $after::timestamptz and (timestamp, id) < ($after::timestamptz, $after_id::uuid)"
 	}
-	t, err := table(ctx, conn, q.Limit, strings.ReplaceAll(f.in(newestRuns), "{n}", strconv.Itoa(q.Limit+1)), f.args...)
+	query := strings.NewReplacer("{after}", after, "{after_costs}", afterCosts, "{n}", strconv.Itoa(q.Limit+1)).Replace(f.in(newestRuns))
+	t, err := table(ctx, conn, q.Limit, query, f.args...)
 	if err != nil {
 		return t, err
 	}
 	t.Total = total
 	t.units(nil)
 	if t.Truncated {
-		t.NextCursor, err = cursorOf(t.Rows[len(t.Rows)-1], []string{"run_id"})
+		t.NextCursor, err = cursorOf(t.Rows[len(t.Rows)-1], []string{"started_at", "run_id"})
 	}
 	return t, err
 }

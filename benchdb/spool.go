@@ -182,7 +182,7 @@ func (s *spool) sync() {
 
 // syncFile puts a file on disk, unless that was done when it was finished.
 func syncFile(f *os.File) error {
-	if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+	if err := datasync(f); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}
 	return nil

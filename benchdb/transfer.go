@@ -68,11 +68,12 @@ func importTable(ctx context.Context, tx *sql.Tx, table, file string, f Format) 
 		}
 		from = "read_json(" + quoted(file) + ", format = 'newline_delimited', columns = {" + columns + "})"
 	}
-	q := "insert into _" + table + " by name from " + from
+	q := "insert into _" + table + " by name from " + from + " on conflict do nothing"
 	if table == "inferences" {
-		q += " where timestamp >= coalesce((select value::timestamptz from _meta where key = 'rolled_up'), '-infinity'::timestamptz)"
+		q = insertInferences("from " + from +
+			" where timestamp >= coalesce((select value::timestamptz from _meta where key = 'rolled_up'), '-infinity'::timestamptz)")
 	}
-	res, err := tx.ExecContext(ctx, q+" on conflict do nothing")
+	res, err := tx.ExecContext(ctx, q)
 	if err != nil {
 		return 0, err
 	}
