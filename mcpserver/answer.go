@@ -25,7 +25,7 @@ type answer struct {
 	streams bool
 	held    *bytes.Buffer // set while nothing may leave yet
 	status  int           // of what is held
-	fault   *rpcFault      // takes the place of the error that mcp-go answers
+	fault   *rpcFault     // takes the place of the error that mcp-go answers
 }
 
 // A rpcFault is an error of JSON-RPC that mcp-go has no way to answer.

@@ -31,8 +31,8 @@ func fortress(t *testing.T, e *fake, l mcpserver.Limits) *site {
 	t.Helper()
 	return serveWith(t, mcpserver.New(e, mcpserver.Options{Limits: l}), mcpserver.HTTPOptions{
 		Token: token, Hosts: []string{"gpu.example"}, Drain: time.Minute,
-		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") }),
-		Mounts:  map[string]http.Handler{"/dashboard/": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "dashboard") })},
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") }),                                           //nolint:errcheck // a test server
+		Mounts:  map[string]http.Handler{"/dashboard/": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "dashboard") })}, //nolint:errcheck // as above
 	})
 }
 

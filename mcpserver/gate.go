@@ -21,7 +21,7 @@ type gate struct {
 	in     *bufio.Reader
 	drain  time.Duration
 	limits Limits
-	stop  context.Context //nolint:containedctx // the server's; Read has none
+	stop   context.Context //nolint:containedctx // the server's; Read has none
 
 	// Only Read uses these.
 	rest []byte // of the line that is being read

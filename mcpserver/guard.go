@@ -167,7 +167,7 @@ func (p *patient) Write(data []byte) (int, error) {
 // Flush sends what is written.
 func (p *patient) Flush() {
 	p.control.SetWriteDeadline(time.Now().Add(p.wait)) //nolint:errcheck // as above
-	p.control.Flush()                                  //nolint:errcheck // the connection may be gone
+	p.control.Flush()                                  // the connection may be gone
 }
 
 // Unwrap returns the writer inside, for http.ResponseController.

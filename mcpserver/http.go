@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -53,7 +54,7 @@ func (s *Server) ServeHTTP(ctx context.Context, l net.Listener, o HTTPOptions) e
 	defer h.end()
 	srv := &http.Server{
 		Handler: h.guard, ReadHeaderTimeout: min(headerTimeout, s.limits.Patience), IdleTimeout: min(2*time.Minute, s.limits.Idle/2),
-		MaxHeaderBytes: s.limits.Header, ErrorLog: s.errorLog(),
+		MaxHeaderBytes: s.limits.Header, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // of clients, which anyone can be
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
 	stopped := make(chan error, 1)

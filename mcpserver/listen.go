@@ -148,22 +148,22 @@ func (c *certificate) load() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.looked = time.Now()
-	stamp := ""
+	var stamp strings.Builder
 	for _, name := range []string{c.cert, c.key} {
 		info, err := os.Stat(name)
 		if err != nil {
 			return err
 		}
-		stamp += fmt.Sprint(info.ModTime().UnixNano(), info.Size(), " ")
+		fmt.Fprintln(&stamp, info.ModTime().UnixNano(), info.Size())
 	}
-	if stamp == c.stamp {
+	if stamp.String() == c.stamp {
 		return nil
 	}
 	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
 	if err != nil {
 		return err
 	}
-	c.pair, c.stamp = &pair, stamp
+	c.pair, c.stamp = &pair, stamp.String()
 	return nil
 }
 

@@ -56,13 +56,13 @@ func TestPrompts(t *testing.T) {
 	c.receive()
 	for call, wants := range map[string][]string{
 		`"name":"choose-model","arguments":{"job":"find cats","device":"cuda:0"}`: {"find cats", `\"cuda:0\"`, "run_inference"},
-		`"name":"choose-model","arguments":{"job":"find cats"}`:                    {"find cats", "any device"},
-		`"name":"compare-devices","arguments":{"model":"minilm"}`:                  {`\"minilm\"`, "run_benchmark", "query_results"},
-		`"name":"diagnose","arguments":{"run_id":"R1"}`:                            {"results://R1", "detect_hardware"},
-		`"name":"diagnose"`:                         {"report errors"},
-		`"name":"choose-model"`:                     {`"error"`, `\"job\"`},
-		`"name":"compare-devices","arguments":{}`:   {`"error"`, `\"model\"`},
-		`"name":"nope"`:                             {`"error"`},
+		`"name":"choose-model","arguments":{"job":"find cats"}`:                   {"find cats", "any device"},
+		`"name":"compare-devices","arguments":{"model":"minilm"}`:                 {`\"minilm\"`, "run_benchmark", "query_results"},
+		`"name":"diagnose","arguments":{"run_id":"R1"}`:                           {"results://R1", "detect_hardware"},
+		`"name":"diagnose"`:                       {"report errors"},
+		`"name":"choose-model"`:                   {`"error"`, `\"job\"`},
+		`"name":"compare-devices","arguments":{}`: {`"error"`, `\"model\"`},
+		`"name":"nope"`:                           {`"error"`},
 	} {
 		c.send(`{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{` + call + `}}`)
 		got := string(c.receive())

@@ -3,7 +3,6 @@ package mcpserver
 import (
 	"context"
 	"crypto/tls"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -116,11 +115,6 @@ func NewContent(c Content, o Options) *Server {
 	s.watch.hook(hooks)
 	c.Add(s.mcp)
 	return s
-}
-
-// errorLog is where net/http complains.
-func (s *Server) errorLog() *log.Logger {
-	return slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // of clients, which anyone can be
 }
 
 // crowd lets as many connections into l as the limits allow.

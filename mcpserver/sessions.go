@@ -164,10 +164,3 @@ func (s *sessions) close() {
 		s.ended(id)
 	}
 }
-
-// count returns how many sessions there are.
-func (s *sessions) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.order.Len()
-}

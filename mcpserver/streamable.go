@@ -33,7 +33,7 @@ func newStreamable(stop context.Context, s *Server) *streamable {
 func (h *streamable) forget(id string) {
 	header := http.Header{}
 	header.Set(server.HeaderKeySessionID, id)
-	h.mcp.Handle(nowhere{http.Header{}}, &server.HTTPRequest{Method: http.MethodDelete, Header: header, Context: context.Background()})
+	h.mcp.Handle(nowhere{http.Header{}}, &server.HTTPRequest{Method: http.MethodDelete, Header: header, Context: context.WithoutCancel(h.stop)})
 }
 
 // ServeHTTP answers one request.

@@ -65,14 +65,14 @@ func TestListen_exposed(t *testing.T) {
 		options mcpserver.ListenOptions
 		wants   string
 	}{
-		"nothing":              {mcpserver.ListenOptions{}, "without a token"},
-		"token":                {mcpserver.ListenOptions{Token: true}, "without TLS"},
-		"TLS":                  {mcpserver.ListenOptions{CertFile: cert, KeyFile: key}, "without a token"},
-		"told so, no token":    {mcpserver.ListenOptions{InsecurePlaintext: true}, "without a token"},
-		"half of TLS":          {mcpserver.ListenOptions{Token: true, CertFile: cert}, "a key file"},
-		"no such certificate":  {mcpserver.ListenOptions{Token: true, CertFile: cert + "x", KeyFile: key}, "TLS certificate"},
-		"token and TLS":        {mcpserver.ListenOptions{Token: true, CertFile: cert, KeyFile: key}, ""},
-		"token and told so":    {mcpserver.ListenOptions{Token: true, InsecurePlaintext: true}, ""},
+		"nothing":             {mcpserver.ListenOptions{}, "without a token"},
+		"token":               {mcpserver.ListenOptions{Token: true}, "without TLS"},
+		"TLS":                 {mcpserver.ListenOptions{CertFile: cert, KeyFile: key}, "without a token"},
+		"told so, no token":   {mcpserver.ListenOptions{InsecurePlaintext: true}, "without a token"},
+		"half of TLS":         {mcpserver.ListenOptions{Token: true, CertFile: cert}, "a key file"},
+		"no such certificate": {mcpserver.ListenOptions{Token: true, CertFile: cert + "x", KeyFile: key}, "TLS certificate"},
+		"token and TLS":       {mcpserver.ListenOptions{Token: true, CertFile: cert, KeyFile: key}, ""},
+		"token and told so":   {mcpserver.ListenOptions{Token: true, InsecurePlaintext: true}, ""},
 	} {
 		c.options.Address = "127.0.0.1.example:0" // does not resolve: only what is refused before it matters
 		if c.wants == "" {

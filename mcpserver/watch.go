@@ -31,7 +31,7 @@ type watcher struct {
 	renew func(context.Context, *server.MCPServer)
 	every time.Duration
 	nudge chan struct{} // something may have changed
-	first func()        // renews the list before anyone could be told that it changed
+	first sync.Once     // renews the list before anyone could be told that it changed
 
 	mu      sync.Mutex // guards what follows
 	watches map[any]map[string]*watch
@@ -54,13 +54,12 @@ func newWatcher(s *server.MCPServer, renew func(context.Context, *server.MCPServ
 	}
 	return &watcher{
 		mcp: s, renew: renew, every: every, nudge: make(chan struct{}, 1), watches: map[any]map[string]*watch{},
-		first: sync.OnceFunc(func() { renew(context.Background(), s) }),
 	}
 }
 
 // hook has the watcher see who comes, goes and subscribes.
 func (w *watcher) hook(h *server.Hooks) {
-	h.AddBeforeAny(func(context.Context, any, mcp.MCPMethod, any) { w.first() })
+	h.AddBeforeAny(func(ctx context.Context, _ any, _ mcp.MCPMethod, _ any) { w.begin(ctx) })
 	h.AddBeforeListResources(func(ctx context.Context, _ any, _ *mcp.ListResourcesRequest) { w.renew(ctx, w.mcp) })
 	h.AddOnRegisterSession(func(ctx context.Context, s server.ClientSession) { w.add(ctx, s.SessionID(), listChanges, nil) })
 	h.AddOnUnregisterSession(func(_ context.Context, s server.ClientSession) { w.remove(s.SessionID()) })
@@ -82,6 +81,11 @@ func (w *watcher) hook(h *server.Hooks) {
 			w.listen(ctx, id, r.Params.Notifications)
 		}
 	})
+}
+
+// begin renews the list at the first message, whoever it is of.
+func (w *watcher) begin(ctx context.Context) {
+	w.first.Do(func() { w.renew(context.WithoutCancel(ctx), w.mcp) })
 }
 
 // listen watches for the stream of a subscriptions/listen request.
@@ -112,9 +116,9 @@ func (w *watcher) add(ctx context.Context, client any, uri string, notify func(s
 	}
 	w.watches[client][uri] = at
 	if w.stop == nil {
-		ctx, stop := context.WithCancel(context.Background())
+		looking, stop := context.WithCancel(context.WithoutCancel(ctx))
 		w.stop = stop
-		w.looking.Go(func() { w.look(ctx) })
+		w.looking.Go(func() { w.look(looking) })
 	}
 }
 
@@ -218,7 +222,7 @@ func (w *watcher) refuse(ctx context.Context, _, message any) error {
 		Params mcp.SubscriptionsListenParams
 	}
 	if json.Unmarshal(raw, &m) != nil {
-		return nil // mcp-go says so
+		return nil //nolint:nilerr // mcp-go says so
 	}
 	n := len(m.Params.Notifications.ResourceSubscriptions)
 	if m.Method == string(mcp.MethodResourcesSubscribe) {

@@ -67,10 +67,10 @@ func TestWatch_stdio(t *testing.T) {
 		}
 	}
 	c.send(`{"jsonrpc":"2.0","id":3,"method":"resources/unsubscribe","params":{"uri":"models://"}}`)
-	for parse(t, c.receive()).ID == nil { //nolint:revive // what was on its way comes first
+	for parse(t, c.receive()).ID == nil { // what was on its way comes first
 	}
 	e.clear()
-	for !strings.Contains(string(c.receive()), "list_changed") { //nolint:revive // updates on their way are done with
+	for !strings.Contains(string(c.receive()), "list_changed") { // updates on their way are done with
 		t.Error("heard of what it did not subscribe to")
 	}
 	c.close()

@@ -101,7 +101,7 @@ func (c *cli) runServer(ctx context.Context, o serving) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.serveAll(ctx, a, o, stdio), a.close())
+	return errors.Join(c.serveAll(ctx, a, o, stdio), a.close()) //nolint:contextcheck // what is open is closed after the context is done
 }
 
 // serveAll serves every transport until the input ends (with stdio) or the

@@ -69,8 +69,13 @@ func (s site) script(t *testing.T, cmd *exec.Cmd, file string) {
 func TestClients_typescript(t *testing.T) {
 	s := newSite(t)
 	for _, c := range []foreign{
-		{"v1", "stdio", "legacy"}, {"v1", "http", "legacy"}, {"v1", "sse", "legacy"},
-		{"v2", "stdio", "auto"}, {"v2", "http", "legacy"}, {"v2", "http", "auto"}, {"v2", "http", "2026-07-28"},
+		{"v1", "stdio", "legacy"},
+		{"v1", "http", "legacy"},
+		{"v1", "sse", "legacy"},
+		{"v2", "stdio", "auto"},
+		{"v2", "http", "legacy"},
+		{"v2", "http", "auto"},
+		{"v2", "http", "2026-07-28"},
 	} {
 		t.Run(c.name+" "+c.transport+" "+c.mode, func(t *testing.T) {
 			cmd := node(t, "--input-type=module", "-", c.name, c.transport, s.target(c.transport), c.mode, s.token, s.picture)

@@ -68,16 +68,20 @@ func contents() []server.ServerTool {
 // schemas are tools whose schemas say more than mcp-go's own can.
 func schemas() []server.ServerTool {
 	return []server.ServerTool{
-		{Tool: mcp.NewToolWithRawSchema("json_schema_2020_12_tool", "Tool with JSON Schema 2020-12 features", []byte(`{
+		{
+			Tool: mcp.NewToolWithRawSchema("json_schema_2020_12_tool", "Tool with JSON Schema 2020-12 features", []byte(`{
 			"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "additionalProperties": false,
 			"$defs": {"address": {"$anchor": "addressDef", "type": "object", "properties": {"street": {"type": "string"}, "city": {"type": "string"}}}},
 			"properties": {"name": {"type": "string"}, "address": {"$ref": "#/$defs/address"}, "contactMethod": {"type": "string", "enum": ["phone", "email"]}, "phone": {"type": "string"}, "email": {"type": "string"}},
 			"allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
 			"if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]}, "then": {"required": ["phone"]}, "else": {"required": ["email"]}}`)),
-			Handler: always(mcp.NewToolResultText("valid"))},
-		{Tool: mcp.NewToolWithRawSchema("test_header_tool", "Tool with an argument that travels as a header too", []byte(`{
+			Handler: always(mcp.NewToolResultText("valid")),
+		},
+		{
+			Tool: mcp.NewToolWithRawSchema("test_header_tool", "Tool with an argument that travels as a header too", []byte(`{
 			"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}`)),
-			Handler: always(mcp.NewToolResultText("received"))},
+			Handler: always(mcp.NewToolResultText("received")),
+		},
 	}
 }
 

@@ -22,16 +22,16 @@ type seal []byte
 
 func (s seal) sign(state string) string {
 	mac := hmac.New(sha256.New, s)
-	mac.Write([]byte(state)) //nolint:errcheck // a hash never fails
+	mac.Write([]byte(state))
 	return state + "." + hex.EncodeToString(mac.Sum(nil))
 }
 
-func (s seal) open(signed string) (string, error) {
+func (s seal) check(signed string) error {
 	state, _, _ := strings.Cut(signed, ".")
 	if !hmac.Equal([]byte(s.sign(state)), []byte(signed)) {
-		return "", errTampered
+		return errTampered
 	}
-	return state, nil
+	return nil
 }
 
 // rounds are tools that need more than one round of a request, as clients have
@@ -67,7 +67,7 @@ func rounds() []server.ServerTool {
 			if in := r.Params.InputResponses; server.ElicitationResponse(in, "user_name") == nil || server.SamplingResponse(in, "greeting") == nil || server.RootsResponse(in, "client_roots") == nil {
 				return server.NewInputRequestBuilder(s.sign("several")).Elicit("user_name", name).Sample("greeting", asked("Generate a greeting")).Roots("client_roots").ToolResult(), nil
 			}
-			_, err := s.open(r.Params.RequestState)
+			err := s.check(r.Params.RequestState)
 			return mcp.NewToolResultText("all answered"), err
 		}),
 		tool(prefix+"multi_round", "Asks twice", s.twice),
@@ -87,7 +87,7 @@ func (s seal) confirmed(_ context.Context, r mcp.CallToolRequest) (*mcp.CallTool
 	if server.ElicitationResponse(r.Params.InputResponses, "confirm") == nil {
 		return server.NewInputRequestBuilder(s.sign("asked")).Elicit("confirm", question("Please confirm", "ok", "boolean")).ToolResult(), nil
 	}
-	if _, err := s.open(r.Params.RequestState); err != nil {
+	if err := s.check(r.Params.RequestState); err != nil {
 		return nil, err
 	}
 	return mcp.NewToolResultText("state-ok"), nil
@@ -97,10 +97,10 @@ func (s seal) twice(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResu
 	in := r.Params.InputResponses
 	switch {
 	case server.ElicitationResponse(in, "step2") != nil:
-		_, err := s.open(r.Params.RequestState)
+		err := s.check(r.Params.RequestState)
 		return mcp.NewToolResultText("both answered"), err
 	case server.ElicitationResponse(in, "step1") != nil:
-		_, err := s.open(r.Params.RequestState)
+		err := s.check(r.Params.RequestState)
 		return server.NewInputRequestBuilder(s.sign("second")).Elicit("step2", question("Step 2: What is your favorite color?", "color", "string")).ToolResult(), err
 	}
 	return server.NewInputRequestBuilder(s.sign("first")).Elicit("step1", question("Step 1: What is your name?", "name", "string")).ToolResult(), nil

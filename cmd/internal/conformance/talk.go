@@ -104,7 +104,7 @@ func sample(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, er
 	var ask mcp.CreateMessageRequest
 	ask.Method = string(mcp.MethodSamplingCreateMessage)
 	ask.CreateMessageParams = asked(r.GetString("prompt", ""))
-	res, err := server.ServerFromContext(ctx).RequestSampling(ctx, ask)
+	res, err := server.ServerFromContext(ctx).RequestSampling(ctx, ask) //nolint:staticcheck // the suite asks for it
 	if err != nil {
 		return mcp.NewToolResultError(err.Error()), nil
 	}
