@@ -25,7 +25,7 @@ import (
 var roles = map[string]func(args []string) error{
 	"be-worker": beWorker,
 	"be-writer": beWriter,
-	"be-holder": beHolder, "be-cramped": beCramped, "be-asker": beAsker, "be-bare": beBare, "be-dirty": beDirty, "be-fragile": beFragile,
+	"be-holder": beHolder, "be-cramped": beCramped, "be-asker": beAsker, "be-bare": beBare, "be-dirty": beDirty, "be-fragile": beFragile, "be-later": beLater,
 }
 
 func TestMain(m *testing.M) {
