@@ -124,8 +124,8 @@ func (s *Server) readyz(stop context.Context, ready func(context.Context) error)
 			return
 		}
 		if ready != nil {
-			if err := ready(r.Context()); err != nil {
-				s.log.WarnContext(r.Context(), "the server is not ready", "error", err)
+			if err := ready(r.Context()); err != nil { //nolint:contextcheck // a request's, not the server's
+				s.log.WarnContext(r.Context(), "the server is not ready", "error", err) //nolint:contextcheck // as above
 				http.Error(w, "not ready: the server's log says why", http.StatusServiceUnavailable)
 				return
 			}
