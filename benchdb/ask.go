@@ -56,7 +56,7 @@ func (db *DB) ask(ctx context.Context, r request) (response, error) {
 		db.noteCrash()
 	}
 	switch {
-	case wctx.Err() != nil || spent(cmd.ProcessState, r.cpu()):
+	case wctx.Err() != nil || cmd.ProcessState.ExitCode() == exitTimeout || spent(cmd.ProcessState, r.cpu()):
 		return response{}, ErrQueryTimeout
 	case outOfMemory(stderr.data):
 		return response{}, ErrQueryMemory
@@ -82,7 +82,7 @@ func outOfMemory(stderr []byte) bool {
 }
 
 // command readies a worker in the database's folder: it gets nothing of this
-// process's environment that it does not need.
+// process's environment that it does not need, and no home to tell of.
 func (db *DB) command(ctx context.Context) (*exec.Cmd, error) {
 	if len(db.o.Command) == 0 {
 		return nil, ErrNativeMissing
@@ -96,7 +96,7 @@ func (db *DB) command(ctx context.Context) (*exec.Cmd, error) {
 	}
 	cmd := exec.CommandContext(ctx, program, db.o.Command[1:]...)
 	cmd.Dir = db.dir
-	cmd.Env = []string{"HOME=" + db.dir, "GOMAXPROCS=2"}
+	cmd.Env = []string{"HOME=/nonexistent", "GOMAXPROCS=2"}
 	for _, keep := range []string{"PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMP", "TEMP", "GORACE"} {
 		if v, ok := os.LookupEnv(keep); ok {
 			cmd.Env = append(cmd.Env, keep+"="+v)

@@ -16,4 +16,6 @@ func ResultFile() *os.File { return os.Stdout }
 
 // crashed reports whether a process died of itself. What ends one from outside
 // gives it the code 1.
-func crashed(p *os.ProcessState) bool { return p != nil && p.ExitCode() > 1 }
+func crashed(p *os.ProcessState) bool {
+	return p != nil && p.ExitCode() > 1 && p.ExitCode() != exitTimeout
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
+	"time"
 )
 
 // query answers the request's question on the read-only database, in a
@@ -36,12 +38,30 @@ func (w *worker) query(ctx context.Context) (Table, error) {
 			Message: "sql is off: the sandbox of this machine is " + level + ", not full", Hint: "ask one of the reports", ValidValues: reportNames(),
 		}
 	}
+	defer time.AfterFunc(time.Until(deadline(ctx))+interruptGrace, giveUp).Stop()
 	t, err := w.report(ctx, conn)
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err() // whatever DuckDB says of being interrupted
 	}
 	t.Sandbox = level
 	return t, err
+}
+
+// interruptGrace is how long DuckDB has to end a query that is interrupted.
+const interruptGrace = time.Second
+
+// exitTimeout is the exit code of a worker whose query could not be ended.
+const exitTimeout = 3
+
+// giveUp ends the process where DuckDB does not notice that it is interrupted.
+func giveUp() { os.Exit(exitTimeout) }
+
+func deadline(ctx context.Context) time.Time {
+	d, ok := ctx.Deadline()
+	if !ok {
+		return time.Now().Add(maintainLimit)
+	}
+	return d
 }
 
 // settings lock DuckDB down. Their order matters: each of the last three would
