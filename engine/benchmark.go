@@ -1,11 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
@@ -15,25 +13,37 @@ import (
 type BenchmarkRequest struct {
 	Model      string   `json:"model,omitempty" jsonschema:"description=Name or CID or path of the model,example=minilm"`
 	Task       string   `json:"task,omitempty" jsonschema:"description=By default what the model's files say"`
-	Inputs     []string `json:"inputs,omitempty" jsonschema:"description=As for run_inference; without them the raw model is measured on noise of its declared shape"`
-	Workload   string   `json:"workload,omitempty" jsonschema:"description=latency: one batch at a time; offline: throughput with all cores busy,enum=latency,enum=offline,default=latency"`
-	Devices    []string `json:"devices,omitempty" jsonschema:"description=Ids or platforms from detect_hardware; all measures each,default=all"`
+	Inputs     []string `json:"inputs,omitempty" jsonschema:"description=As for run_inference; without them noise of the declared shape"`
+	Workload   string   `json:"workload,omitempty" jsonschema:"description=server: open loop with random arrivals,enum=latency,enum=offline,enum=server,enum=cold_start,enum=memory,enum=fetch,enum=import,enum=accuracy,default=latency"`
+	Devices    []string `json:"devices,omitempty" jsonschema:"description=Ids or platforms,default=all"`
 	BatchSizes []int    `json:"batch_sizes,omitempty" jsonschema:"default=1"`
 	Precision  string   `json:"precision,omitempty" jsonschema:"enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
 	Iterations int      `json:"iterations,omitempty" jsonschema:"default=200,minimum=1,maximum=100000"`
 	DurationS  float64  `json:"duration_s,omitempty" jsonschema:"description=Stop a measurement after this many seconds,default=10,minimum=0.1,maximum=600"`
 	Warmup     *int     `json:"warmup,omitempty" jsonschema:"description=Runs before the first sample,default=10,minimum=0,maximum=1000"`
-	Mode       string   `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
-	Cancel     string   `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel; nothing else is read"`
+
+	Parameters BenchmarkParameters `json:"parameters,omitzero"`
+	Baseline   string              `json:"baseline,omitempty" jsonschema:"description=A run_id to compare with"`
+	Mode       string              `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
+	Cancel     string              `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel"`
+}
+
+// BenchmarkParameters are what only some workloads take.
+type BenchmarkParameters struct {
+	RatePerS       float64 `json:"rate_per_s,omitempty" jsonschema:"description=server: batches per second"`
+	LatencyBoundMS float64 `json:"latency_bound_ms,omitempty" jsonschema:"description=server: of p99; without rate_per_s finds the highest rate that holds it"`
+	Dataset        string  `json:"dataset,omitempty" jsonschema:"description=accuracy: .jsonl of input with label or embedding"`
+	Rounds         int     `json:"rounds,omitempty" jsonschema:"description=Repeat all; to compare take 10,default=1,minimum=1,maximum=100"`
 }
 
 // A Benchmark is what was measured.
 type Benchmark struct {
 	Common
-	Results    []BenchmarkResult `json:"results,omitempty"`
-	Plan       *PlanInfo         `json:"plan,omitempty"`
-	MachineID  string            `json:"machine_id,omitempty"`
-	SoftwareID string            `json:"software_id,omitempty"`
+	Results    []BenchmarkResult   `json:"results,omitempty"`
+	Comparison *benchdb.Comparison `json:"comparison,omitempty"`
+	Plan       *PlanInfo           `json:"plan,omitempty"`
+	MachineID  string              `json:"machine_id,omitempty"`
+	SoftwareID string              `json:"software_id,omitempty"`
 }
 
 // A BenchmarkResult is one measurement: a device with a batch size.
@@ -49,22 +59,32 @@ type BenchmarkResult struct {
 	ThroughputS   float64          `json:"throughput_per_s"`
 	MemoryBytes   *int64           `json:"memory_bytes" jsonschema:"nullable"`
 	AccuracyScore *float64         `json:"accuracy_score" jsonschema:"nullable"`
+	Noisy         *bool            `json:"noisy" jsonschema:"nullable"`
 	StopReason    string           `json:"stop_reason,omitempty"`
+	RatePerS      float64          `json:"rate_per_s,omitempty"` // of arrivals, where they don't wait
+	BoundHeld     *bool            `json:"bound_held,omitempty"`
+	Accuracy      *Accuracy        `json:"accuracy,omitempty"`
+	Bytes         *int64           `json:"bytes,omitempty"` // moved per sample, by fetch and import
+	LoadMS        *float64         `json:"load_ms,omitempty"`
+	Joules        *float64         `json:"joules,omitempty"`
 	Error         *ErrorInfo       `json:"error" jsonschema:"nullable"`
 }
 
 // PlanInfo is how the model was run.
 type PlanInfo struct {
 	Threads   int    `json:"threads"`
+	BatchSize int    `json:"batch_size"`
 	Precision string `json:"precision"`
 }
 
-// Defaults of a benchmark.
+// Defaults of a benchmark, and its limits.
 const (
 	defaultIterations = 200
+	defaultReloads    = 10 // samples for each of which much is done anew
 	defaultWarmup     = 10
 	defaultDuration   = 10 * time.Second
 	maxBatch          = 1024
+	maxRounds         = 100
 )
 
 // Benchmark measures a model on each device and batch size, one after the
@@ -74,7 +94,7 @@ func (e *Engine) Benchmark(ctx context.Context, r BenchmarkRequest, report func(
 		c, err := e.cancelRun(r.Cancel)
 		return Benchmark{Common: c}, err
 	}
-	if err := r.defaults(e.o.Plugins.Workloads()); err != nil {
+	if err := r.defaults(e.o.Plugins); err != nil {
 		return Benchmark{}, err
 	}
 	return perform(ctx, e, job[Benchmark]{kind: "benchmark", mode: r.Mode, keep: true, report: report, do: func(ctx context.Context, run *run) (Benchmark, error) {
@@ -85,22 +105,29 @@ func (e *Engine) Benchmark(ctx context.Context, r BenchmarkRequest, report func(
 }
 
 // defaults fills in and checks the request.
-func (r *BenchmarkRequest) defaults(workloads []string) error {
+func (r *BenchmarkRequest) defaults(plugins *Registry) error {
 	if r.Model == "" {
 		return Errorf(ErrInvalidArgument, "no model is named").WithHint("pass \"model\": a name from models://, a CID or a path")
 	}
-	if r.Workload == "" {
-		r.Workload = "latency"
+	r.Workload = cmp.Or(r.Workload, "latency")
+	w := plugins.workloads[r.Workload]
+	if w == nil {
+		return unknown(ErrInvalidArgument, "workload", r.Workload, plugins.Workloads())
 	}
-	if r.Iterations <= 0 {
-		r.Iterations = defaultIterations
+	iterations, warmup := defaultIterations, defaultWarmup
+	if r.Workload == "cold_start" {
+		iterations, warmup = defaultReloads, 1
 	}
-	if r.DurationS <= 0 {
-		r.DurationS = defaultDuration.Seconds()
+	switch subjectOf(w) {
+	case SubjectFetch, SubjectImport:
+		iterations, warmup = defaultReloads, 0
+	case SubjectDataset: // the data say how many
+		warmup, r.Warmup = 0, nil
 	}
+	r.Iterations = cmp.Or(r.Iterations, iterations)
+	r.DurationS = cmp.Or(r.DurationS, defaultDuration.Seconds())
 	if r.Warmup == nil {
-		n := defaultWarmup
-		r.Warmup = &n
+		r.Warmup = &warmup
 	}
 	if len(r.Devices) == 0 {
 		r.Devices = []string{"all"}
@@ -108,15 +135,23 @@ func (r *BenchmarkRequest) defaults(workloads []string) error {
 	if len(r.BatchSizes) == 0 {
 		r.BatchSizes = []int{1}
 	}
+	r.Parameters.Rounds = cmp.Or(r.Parameters.Rounds, 1)
+	return r.limits()
+}
+
+func (r *BenchmarkRequest) limits() error {
 	for _, n := range r.BatchSizes {
 		if n < 1 || n > maxBatch {
 			return Errorf(ErrInvalidArgument, "batch size %d is not between 1 and %d", n, maxBatch)
 		}
 	}
-	if slices.Contains(workloads, r.Workload) {
-		return nil
+	if n := r.Parameters.Rounds; n < 1 || n > maxRounds {
+		return Errorf(ErrInvalidArgument, "%d rounds are not between 1 and %d", n, maxRounds)
 	}
-	return unknown(ErrInvalidArgument, "workload", r.Workload, workloads)
+	if r.Iterations < 1 || r.DurationS < 0 {
+		return Errorf(ErrInvalidArgument, "iterations and duration_s must be over 0")
+	}
+	return nil
 }
 
 // benchmarking is one Benchmark as it goes.
@@ -125,210 +160,126 @@ type benchmarking struct {
 	r   BenchmarkRequest
 	run *run
 
-	model *loadedModel
-	graph Graph
-	task  string
-	work  func(batch int) (targetRun, error)
-	out   Benchmark
+	workload Workload
+	model    *loadedModel
+	graph    Graph
+	task     string
+	work     func(batch int) (targetRun, error) // for subjects that are runs
+	watched  []benchdb.TimeSeries
+	out      Benchmark
 }
 
 // A targetRun runs one batch on given sessions.
 type targetRun func(ctx context.Context, s Sessions) error
 
 func (b *benchmarking) do(ctx context.Context) error {
+	b.workload = b.e.o.Plugins.workloads[b.r.Workload]
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	devices, err := b.devices(ctx)
+	todo, err := b.measurements(ctx)
 	if err != nil {
 		return err
 	}
 	env := b.e.env()
-	b.out.MachineID, b.out.SoftwareID = env.record.ID, env.software
-	batch := benchdb.Batch{Environments: []benchdb.Environment{env.record}, Sync: true}
-	total := len(devices) * len(b.r.BatchSizes)
-	for _, c := range devices {
-		for _, n := range b.r.BatchSizes {
-			res, row, err := b.measure(ctx, c, n, len(b.out.Results), total)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				res.Error = Explain(err)
-				row.Error = string(res.Error.Code)
-			}
-			b.out.Results, batch.Results = append(b.out.Results, res), append(batch.Results, row)
-			if err != nil && total == 1 {
-				b.e.record(ctx, batch)
-				return err
-			}
+	b.out.MachineID, b.out.SoftwareID = env.machine.ID, env.software.ID
+	batch := benchdb.Batch{Environments: []benchdb.Environment{env.machine, env.software}, Sync: true}
+	for _, m := range todo {
+		res, row, err := b.measure(ctx, m, len(todo))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			res.Error = Explain(err)
+			row.Error = string(res.Error.Code)
+		}
+		b.out.Results, batch.Results = append(b.out.Results, res), append(batch.Results, row)
+		if err != nil && len(todo) == 1 {
+			b.e.record(ctx, batch)
+			return err
 		}
 	}
+	batch.TimeSeries = b.watched
 	if !b.e.record(ctx, batch) {
 		b.out.Warnings = append(b.out.Warnings, "the measurements could not be recorded")
 	}
 	b.summarize()
-	return nil
+	return b.compare(ctx)
 }
 
-// prepare finds the model and decides what a run of it is.
-func (b *benchmarking) prepare(ctx context.Context) error {
-	m, _, err := b.e.model(ctx, b.r.Model, b.run.progress)
-	if err != nil {
-		return err
-	}
-	b.model = m
-	file, err := m.OnnxFileFor(b.r.Precision)
-	if err != nil {
-		return err
-	}
-	if b.graph, err = m.graph(file); err != nil {
-		return err
-	}
-	b.out.Model = &ModelRef{Name: m.Name, CID: m.Root, File: file}
-	b.run.about(b.out.Model)
-	if len(b.r.Inputs) == 0 && b.r.Task == "" {
-		b.out.Warnings = append(b.out.Warnings, "no inputs were given: measured on noise of the model's declared shape, dimensions left open are 1 or the batch size")
-		b.work = func(n int) (targetRun, error) { return noise(b.graph, file, n) }
-		return nil
-	}
-	return b.preparePipeline(ctx)
+// A measurement is one row to be: what is measured how.
+type measurement struct {
+	i      int        // its number
+	c      *candidate // nil if no device takes part
+	batch  int
+	replay int // the round it is of
 }
 
-func (b *benchmarking) preparePipeline(ctx context.Context) error {
-	if len(b.r.Inputs) == 0 {
-		return Errorf(ErrInvalidArgument, "no inputs for task %s", b.r.Task).WithHint("pass \"inputs\" as for run_inference, or leave \"task\" out to measure the raw model on noise")
-	}
-	items, err := b.e.items(ctx, InferRequest{Inputs: b.r.Inputs})
-	if err != nil {
-		return err
-	}
-	p, task, err := b.e.pipeline(ctx, b.model, b.r.Task)
-	if err != nil {
-		return err
-	}
-	b.task = task
-	b.work = func(n int) (targetRun, error) {
-		batch := make([]Item, n)
-		for i := range batch {
-			batch[i] = items[i%len(items)]
-		}
-		return func(ctx context.Context, s Sessions) error {
-			_, err := p.Run(ctx, s, Request{Items: batch, BatchSize: n})
-			return err
-		}, nil
-	}
-	return nil
-}
-
-// devices lists what to measure on.
-func (b *benchmarking) devices(ctx context.Context) ([]candidate, error) {
-	if len(b.r.Devices) == 1 && b.r.Devices[0] == "all" {
-		return b.e.candidates(ctx)
-	}
-	var out []candidate
-	for _, d := range b.r.Devices {
-		cs, err := b.e.choose(ctx, d)
+// measurements lists what to measure. The rounds are in turn, so that a drift
+// of the machine is in all alike.
+func (b *benchmarking) measurements(ctx context.Context) ([]measurement, error) {
+	devices := []*candidate{nil}
+	if s := subjectOf(b.workload); s == SubjectModel || s == SubjectDataset {
+		found, err := b.devices(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if d == "auto" {
-			cs = cs[:1]
+		devices = nil
+		for _, c := range found {
+			devices = append(devices, &c)
 		}
-		out = append(out, cs...)
+	}
+	var out []measurement
+	for replay := range b.r.Parameters.Rounds {
+		for _, c := range devices {
+			for _, n := range b.r.BatchSizes {
+				out = append(out, measurement{len(out), c, n, replay})
+			}
+		}
 	}
 	return out, nil
 }
 
-// measure runs the workload once. The i-th of total measurements it is.
-func (b *benchmarking) measure(ctx context.Context, c candidate, n, i, total int) (BenchmarkResult, benchdb.Result, error) {
-	res := BenchmarkResult{ResultID: newID(), Device: c.ID, Precision: b.graph.Precision, BatchSize: n, Workload: b.r.Workload}
-	run, err := b.work(n)
+// compare compares with the baseline that was named.
+func (b *benchmarking) compare(ctx context.Context) error {
+	if b.r.Baseline == "" {
+		return nil
+	}
+	t, err := b.e.o.Results.Query(ctx, benchdb.Query{Report: benchdb.ReportCompare, RunID: b.run.id, Baseline: b.r.Baseline})
 	if err != nil {
-		return res, b.row(res, c, Measurement{}, 0), err
+		b.out.Warnings = append(b.out.Warnings, "the comparison failed: "+Explain(queryError(err)).Message)
+		return nil
 	}
-	o := b.e.open(b.model, c, func(time.Duration) {})
-	defer o.release()
-	b.out.Plan = &PlanInfo{Threads: o.threads, Precision: b.graph.Precision}
-	w := b.e.o.Plugins.workloads[b.r.Workload]
-	began := time.Now()
-	m, err := execute(ctx, w, targetFunc(func(ctx context.Context, _ int) error { return run(ctx, o) }), WorkloadOptions{
-		Iterations: b.r.Iterations, Duration: time.Duration(b.r.DurationS * float64(time.Second)), Warmup: *b.r.Warmup, BatchSize: n, Parallel: o.threads,
-	}, func(p Progress) {
-		p.Done, p.Total = p.Done+int64(i*b.r.Iterations), int64(total*b.r.Iterations)
-		p.Message = fmt.Sprintf("%s on %s, batch %d", b.r.Workload, c.ID, n)
-		b.run.progress(p)
-	})
-	if err != nil {
-		return res, b.row(res, c, m, time.Since(began)), err
+	b.out.Comparison = t.Comparison
+	if t.Comparison == nil {
+		b.out.Comparison = &benchdb.Comparison{Verdict: benchdb.NotComparable, Reason: "the two runs have not exactly one configuration in common: query_results {\"report\":\"compare\"} tells of each"}
 	}
-	sum := benchdb.Summarize(m.Latencies).Rounded()
-	res.LatencyMS, res.Samples, res.Warmup, res.StopReason = &sum, len(m.Latencies), m.Warmup, m.StopReason
-	if m.Elapsed > 0 {
-		res.ThroughputS = round3(float64(m.Items) / m.Elapsed.Seconds())
-	}
-	res.MemoryBytes = o.memory(ctx)
-	return res, b.row(res, c, m, time.Since(began)), nil
+	b.out.Summary += "; " + verdictText(b.out.Comparison)
+	return nil
 }
 
-// execute is one workload from set-up to tear-down.
-func execute(ctx context.Context, w Workload, t Target, o WorkloadOptions, report func(Progress)) (m Measurement, err error) {
-	x, err := w.Setup(ctx, t, o)
-	if err != nil {
-		return m, err
+func verdictText(c *benchdb.Comparison) string {
+	text := "compared with the baseline: " + string(c.Verdict)
+	if c.Change != nil {
+		text += fmt.Sprintf(" (%+.1f %%)", 100**c.Change)
 	}
-	defer func() { err = errors.Join(err, x.TearDown()) }()
-	return x.Execute(ctx, report)
-}
-
-type targetFunc func(ctx context.Context, n int) error
-
-func (f targetFunc) Run(ctx context.Context, n int) error { return f(ctx, n) }
-
-func (b *benchmarking) row(res BenchmarkResult, c candidate, m Measurement, took time.Duration) benchdb.Result {
-	meta, err := json.Marshal(map[string]any{
-		"software_id": b.out.SoftwareID, "version": b.e.o.Version, "threads": b.out.Plan.threads(), "stop_reason": m.StopReason,
-		"took_ms": ms(took), "file": b.out.Model.File,
-	})
-	if err != nil {
-		meta = []byte("{}")
-	}
-	return benchdb.Result{
-		ID: res.ResultID, RunID: b.run.id, Timestamp: time.Now(), ModelName: b.model.Name, ModelCID: b.model.Root, Task: b.task,
-		Workload: res.Workload, HardwareType: string(c.Kind), Device: c.ID, Precision: res.Precision, BatchSize: res.BatchSize,
-		Warmup: res.Warmup, Latencies: m.Latencies, Throughput: res.ThroughputS, MemoryBytes: res.MemoryBytes,
-		Environment: b.out.MachineID, Metadata: meta,
-	}
-}
-
-func (p *PlanInfo) threads() int {
-	if p == nil {
-		return 0
-	}
-	return p.Threads
+	return text
 }
 
 func (b *benchmarking) summarize() {
+	name := cmpName(b.model.Name, b.model.Root)
 	for _, r := range b.out.Results {
 		if r.LatencyMS == nil {
 			continue
 		}
-		b.out.Summary = fmt.Sprintf("%s: p50 %.3g ms, %.4g items/s on %s at batch %d", cmpName(b.model.Name, b.model.Root), r.LatencyMS.P50, r.ThroughputS, r.Device, r.BatchSize)
+		b.out.Summary = fmt.Sprintf("%s, %s: p50 %.3g ms, %.4g items/s", name, r.Workload, r.LatencyMS.P50, r.ThroughputS)
+		if r.Device != "" {
+			b.out.Summary += fmt.Sprintf(" on %s at batch %d", r.Device, r.BatchSize)
+		}
+		if r.Noisy != nil && *r.Noisy {
+			b.out.Warnings = append(b.out.Warnings, "the machine was busy or the samples are unsteady: measure again when it is idle, or with more rounds")
+		}
 		break
 	}
-	b.out.NextSteps = []string{"query_results {\"report\":\"percentiles\",\"model\":\"" + cmpName(b.model.Name, b.model.Root) + "\"}"}
-}
-
-// memory is the peak of the process that holds the session, if it says so.
-func (o *opened) memory(ctx context.Context) *int64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, s := range o.byFile {
-		if d, ok := s.s.(Describer); ok {
-			if info, err := d.Describe(ctx); err == nil && info.MemoryBytes > 0 {
-				return &info.MemoryBytes
-			}
-		}
-	}
-	return nil
+	b.out.NextSteps = []string{"query_results {\"report\":\"percentiles\",\"model\":\"" + name + "\"}"}
 }

@@ -241,10 +241,10 @@ func hostInfo(h hardware.Host) HostInfo {
 // apart.
 func (e *Engine) recordPlatforms(ctx context.Context, d Detection) {
 	env := e.env()
-	b := benchdb.Batch{Environments: []benchdb.Environment{env.record}}
+	b := benchdb.Batch{Environments: []benchdb.Environment{env.machine, env.software}}
 	for _, p := range d.Platforms {
 		row := benchdb.Platform{
-			ID: newID(), Timestamp: d.CheckedAt, Environment: env.record.ID, Platform: string(p.Kind),
+			ID: newID(), Timestamp: d.CheckedAt, Environment: env.machine.ID, Platform: string(p.Kind),
 			Present: p.Present, Available: p.Available, Reason: p.Reason,
 		}
 		if len(p.Devices) > 0 {

@@ -17,6 +17,10 @@ type Options struct {
 	Models  ModelStore
 	Results ResultLog
 
+	// Scratch makes an empty store with the sources of Models, and what
+	// removes it, to measure in. It may be nil.
+	Scratch func(context.Context) (ModelStore, func() error, error)
+
 	// Dir is a folder of the engine's own, for the canary model and the
 	// files that runs make.
 	Dir string

@@ -14,8 +14,7 @@ import (
 // environment says on what measurements were taken: machine and software have
 // fingerprints of their own, for only equal machines can be compared.
 type environment struct {
-	record   benchdb.Environment
-	software string // fingerprint of the program
+	machine, software benchdb.Environment
 }
 
 func (e *Engine) environment() environment {
@@ -29,18 +28,20 @@ func (e *Engine) environment() environment {
 		info["quota"], info["simd"], info["gpus"] = h.CPU.Quota, h.CPU.SIMD, gpus
 		info["memory_bytes"], info["memory_limit_bytes"] = h.Memory.Total, h.Memory.Limit
 	}
-	data, err := json.Marshal(info) // keys in order, so equal machines give equal text
+	software := map[string]any{"version": e.o.Version}
+	if b, ok := debug.ReadBuildInfo(); ok {
+		software["go"], software["module"] = b.GoVersion, b.Main.Version
+	}
+	return environment{described("machine", info), described("software", software)}
+}
+
+// described is what info says, under an id of its own.
+func described(kind string, info map[string]any) benchdb.Environment {
+	data, err := json.Marshal(info) // keys in order, so equal ones give equal text
 	if err != nil {
 		data = []byte("{}")
 	}
-	software := e.o.Version
-	if b, ok := debug.ReadBuildInfo(); ok {
-		software += " " + b.GoVersion + " " + b.Main.Version
-	}
-	return environment{
-		record:   benchdb.Environment{ID: fingerprint(data), Timestamp: time.Now(), Info: data},
-		software: fingerprint([]byte(software)),
-	}
+	return benchdb.Environment{ID: fingerprint(data), Timestamp: time.Now(), Info: data, Kind: kind}
 }
 
 func fingerprint(data []byte) string {

@@ -22,7 +22,7 @@ type FetchRequest struct {
 	MaxBytes int64    `json:"max_bytes,omitempty" jsonschema:"description=Refuse a larger model,default=4294967296,minimum=1"`
 	Pin      bool     `json:"pin,omitempty" jsonschema:"description=Keep it when space is needed"`
 	Mode     string   `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
-	Cancel   string   `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel; nothing else is read"`
+	Cancel   string   `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel"`
 }
 
 // defaultMaxBytes bounds a fetch that names no bound.
@@ -105,7 +105,7 @@ func (e *Engine) Fetch(ctx context.Context, r FetchRequest, report func(Progress
 		err = causeOf(ctx, err)
 		row := benchdb.Fetch{
 			ID: run.id, Timestamp: start, ModelName: fetched.Name, ModelCID: fetched.Root, Bytes: fetchedBytes(fetched),
-			Level: fetched.Level, TotalMS: ms(time.Since(start)), Environment: e.env().record.ID,
+			Level: fetched.Level, TotalMS: ms(time.Since(start)), Environment: e.env().machine.ID, SoftwareID: e.env().software.ID,
 		}
 		batch := benchdb.Batch{}
 		if err != nil {

@@ -24,7 +24,7 @@ type InferRequest struct {
 	Detail     string        `json:"detail,omitempty" jsonschema:"description=full returns whole vectors and tensors,enum=concise,enum=full,default=concise"`
 	OutputFile string        `json:"output_file,omitempty" jsonschema:"description=Also write the vectors or the first tensor as .npy under results://RUN/,example=v.npy"`
 	Explain    bool          `json:"explain,omitempty" jsonschema:"description=Show how the devices were ranked"`
-	Cancel     string        `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel; nothing else is read"`
+	Cancel     string        `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel"`
 }
 
 // An Inference is what a model answered.
@@ -278,7 +278,7 @@ func (in *inferring) row(err error) benchdb.Inference {
 	row := benchdb.Inference{
 		ID: in.run.id, Timestamp: in.start, ModelName: in.r.Model, Task: in.out.Task, Items: in.items, Cache: in.out.Cache,
 		QueueMS: in.t.Queue, FetchMS: in.t.Fetch, LoadMS: in.t.Load, PreprocessMS: in.t.Preprocess, RunMS: in.t.Run,
-		PostMS: in.t.Postprocess, TotalMS: in.t.Total, Environment: in.e.env().record.ID,
+		PostMS: in.t.Postprocess, TotalMS: in.t.Total, Environment: in.e.env().machine.ID, SoftwareID: in.e.env().software.ID,
 	}
 	if isPath(row.ModelName) {
 		row.ModelName = "" // never record where a user keeps files

@@ -15,12 +15,13 @@ import (
 
 // A ResultsRequest asks for what was recorded.
 type ResultsRequest struct {
-	Report   string   `json:"report,omitempty" jsonschema:"description=runs: the latest; run: one with its answer; percentiles: latency per model device and batch size,enum=runs,enum=run,enum=percentiles,default=runs"`
+	Report   string   `json:"report,omitempty" jsonschema:"enum=runs,enum=run,enum=compare,enum=history,enum=percentiles,enum=devices,enum=models,enum=inferences,enum=fetches,enum=errors,enum=cost,enum=schema,default=runs"`
 	RunID    string   `json:"run_id,omitempty" jsonschema:"description=Alone: that run and its answer"`
 	SQL      string   `json:"sql,omitempty" jsonschema:"description=One SELECT in DuckDB's dialect over the views; excludes report,maxLength=65536"`
 	Model    string   `json:"model,omitempty" jsonschema:"description=Name or CID"`
 	Device   string   `json:"device,omitempty"`
 	Workload string   `json:"workload,omitempty"`
+	Baseline string   `json:"baseline,omitempty" jsonschema:"description=compare: the run_id that run_id is compared with"`
 	Since    string   `json:"since,omitempty" jsonschema:"description=Such as 24h or 7d or an RFC 3339 time"`
 	Limit    int      `json:"limit,omitempty" jsonschema:"default=20,minimum=1,maximum=1000"`
 	Cursor   string   `json:"cursor,omitempty" jsonschema:"description=next_cursor of the answer before"`
@@ -39,6 +40,8 @@ type Results struct {
 	PendingRows int64            `json:"pending_rows"`
 	Sandbox     string           `json:"sandbox,omitempty"`
 	Run         *RunInfo         `json:"run,omitempty"`
+
+	Comparison *benchdb.Comparison `json:"comparison,omitempty"`
 }
 
 // Rows are objects whose keys are the columns.
@@ -70,7 +73,7 @@ func (e *Engine) Results(ctx context.Context, r ResultsRequest, _ func(Progress)
 	}
 	out := Results{
 		Report: string(q.Report), Columns: t.Columns, Rows: t.Rows, Truncated: t.Truncated,
-		PendingRows: t.PendingRows, Sandbox: t.Sandbox,
+		PendingRows: t.PendingRows, Sandbox: t.Sandbox, Comparison: t.Comparison,
 	}
 	if t.NextCursor != "" {
 		out.NextCursor = &t.NextCursor
@@ -86,13 +89,16 @@ func (e *Engine) Results(ctx context.Context, r ResultsRequest, _ func(Progress)
 	}
 	out.fit()
 	out.Summary = plural(len(out.Rows), "row")
+	if out.Comparison != nil {
+		out.Summary = verdictText(out.Comparison)
+	}
 	return out, nil
 }
 
 // query checks a request and turns it into benchdb's.
 func (r ResultsRequest) query(now time.Time) (benchdb.Query, error) {
 	q := benchdb.Query{
-		Report: benchdb.Report(r.Report), RunID: r.RunID, SQL: r.SQL, Model: r.Model, Device: r.Device, Workload: r.Workload,
+		Report: benchdb.Report(r.Report), RunID: r.RunID, Baseline: r.Baseline, SQL: r.SQL, Model: r.Model, Device: r.Device, Workload: r.Workload,
 		Limit: r.Limit, Cursor: r.Cursor,
 	}
 	switch {
@@ -100,6 +106,8 @@ func (r ResultsRequest) query(now time.Time) (benchdb.Query, error) {
 		return q, Errorf(ErrInvalidArgument, "sql and report exclude each other").WithHint("leave one of them out")
 	case r.SQL != "":
 		q.Report = benchdb.ReportSQL
+	case r.Report == "" && r.Baseline != "":
+		q.Report = benchdb.ReportCompare
 	case r.Report == "" && r.RunID != "":
 		q.Report = benchdb.ReportRun
 	case r.Report == "":

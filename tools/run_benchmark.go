@@ -3,8 +3,8 @@ package tools
 var runBenchmark = spec{
 	name:  "run_benchmark",
 	title: "Benchmark a model",
-	description: "Measure how fast a model runs on each device and batch size: latency percentiles in milliseconds with a 95 % interval, items per second, memory. " +
-		"Use it to choose a device or batch size; a percentile is null when there are too few samples for it. " +
-		"Takes about duration_s for each device and batch size. Next: query_results {\"report\":\"percentiles\"}.",
+	description: "Measure how fast a model runs on each device and batch size: latency percentiles in ms with a 95 % interval, items per second, memory; or loading, fetching, accuracy (workload). " +
+		"Use it to choose a device, batch size or model; a percentile is null when there are too few samples for it. " +
+		"Takes about duration_s for each. Next: query_results {\"report\":\"percentiles\"}.",
 	hints: hints(false, false, true),
 }

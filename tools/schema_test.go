@@ -110,12 +110,12 @@ var contract = map[string]struct{ in, out string }{
 		"task outputs tensors similarity device tried ranking timings_ms cache recorded files truncated",
 	},
 	"run_benchmark": {
-		"model task inputs workload devices batch_sizes precision iterations duration_s warmup mode cancel",
-		"results plan machine_id software_id",
+		"model task inputs workload devices batch_sizes precision iterations duration_s warmup parameters baseline mode cancel",
+		"results comparison plan machine_id software_id",
 	},
 	"query_results": {
-		"report run_id sql model device workload since limit cursor fields",
-		"report columns rows total truncated next_cursor pending_rows sandbox run",
+		"report run_id sql model device workload baseline since limit cursor fields",
+		"report columns rows total truncated next_cursor pending_rows sandbox run comparison",
 	},
 }
 

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,7 +75,7 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 		Command: []string{native, "runner"}, Library: a.library, RuntimeHint: o.runtimeHint, Logger: log,
 	})
 	a.engine = engine.New(engine.Options{
-		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Dir: filepath.Join(a.home, "engine"),
+		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Scratch: a.scratch(sources), Dir: filepath.Join(a.home, "engine"),
 		Paths: allowed(append(o.allow, conf.AllowPaths...), o.person), SyncLimit: o.syncLimit, Wait: o.person,
 		Logger: log, Version: Version,
 	})
@@ -87,12 +88,32 @@ func (c *cli) plugIns(a *app) *engine.Registry {
 	r.RegisterProvider(a.runner)
 	r.RegisterTask(tasks.FeatureExtraction())
 	r.RegisterTask(tasks.ObjectDetection())
-	r.RegisterWorkload(workloads.Latency())
-	r.RegisterWorkload(workloads.Offline())
+	for _, w := range []engine.Workload{
+		workloads.Latency(), workloads.Offline(), workloads.Server(), workloads.ColdStart(), workloads.Memory(),
+		workloads.Fetch(), workloads.Import(), workloads.Accuracy(),
+	} {
+		r.RegisterWorkload(w)
+	}
 	for _, add := range c.plugins {
 		add(r)
 	}
 	return r
+}
+
+// scratch makes empty stores beside the real one: on its file system, so that
+// files can be linked.
+func (a *app) scratch(sources []ipfsstore.Source) func(context.Context) (engine.ModelStore, func() error, error) {
+	return func(context.Context) (engine.ModelStore, func() error, error) {
+		dir, err := os.MkdirTemp(a.home, "scratch-")
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := ipfsstore.Open(dir, ipfsstore.Options{Sources: sources})
+		if err != nil {
+			return nil, nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		return s, func() error { return errors.Join(s.Close(), os.RemoveAll(dir)) }, nil
+	}
 }
 
 // close ends what the app started, in the order that loses nothing: the work,

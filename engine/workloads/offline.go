@@ -21,10 +21,8 @@ func (offline) Name() string { return "offline" }
 
 // Setup warms up.
 func (offline) Setup(ctx context.Context, t engine.Target, o engine.WorkloadOptions) (engine.Execution, error) {
-	if err := warmUp(ctx, t, o); err != nil {
-		return nil, err
-	}
-	return &offlineRun{t: t, o: o}, nil
+	n, err := warmUp(ctx, t, o)
+	return &offlineRun{t: t, o: o, m: engine.Measurement{Warmup: n, StopReason: "iterations"}}, err
 }
 
 type offlineRun struct {
@@ -38,7 +36,6 @@ type offlineRun struct {
 
 // Execute works the batches off.
 func (r *offlineRun) Execute(ctx context.Context, progress func(engine.Progress)) (engine.Measurement, error) {
-	r.m.Warmup, r.m.StopReason = max(r.o.Warmup, 1), "iterations"
 	start := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
 	for range max(r.o.Parallel, 1) {
@@ -48,7 +45,7 @@ func (r *offlineRun) Execute(ctx context.Context, progress func(engine.Progress)
 				if err := r.t.Run(ctx, r.o.BatchSize); err != nil {
 					return err
 				}
-				r.done(time.Since(began), progress)
+				r.done(began.Sub(start), time.Since(began), progress)
 			}
 			return nil
 		})
@@ -73,10 +70,11 @@ func (r *offlineRun) next(start time.Time) bool {
 	return true
 }
 
-func (r *offlineRun) done(took time.Duration, progress func(engine.Progress)) {
+func (r *offlineRun) done(at, took time.Duration, progress func(engine.Progress)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.m.Latencies = append(r.m.Latencies, milliseconds(took))
+	r.m.Offsets = append(r.m.Offsets, milliseconds(at))
 	r.m.Items += int64(r.o.BatchSize)
 	progress(engine.Progress{Done: int64(len(r.m.Latencies)), Total: int64(r.o.Iterations), Unit: "samples"})
 }

@@ -1,0 +1,221 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+)
+
+// A measuring is one measurement as it goes.
+type measuring struct {
+	b   *benchmarking
+	m   measurement
+	o   *opened // nil if no device takes part
+	res BenchmarkResult
+	row benchdb.Result
+
+	mu    sync.Mutex // guards loads
+	loads []time.Duration
+}
+
+// measure runs the workload once; total is how many measurements there are.
+func (b *benchmarking) measure(ctx context.Context, m measurement, total int) (BenchmarkResult, benchdb.Result, error) {
+	x := &measuring{b: b, m: m, res: BenchmarkResult{
+		ResultID: newID(), Precision: b.graph.Precision, BatchSize: m.batch, Workload: b.r.Workload,
+	}}
+	if m.c != nil {
+		x.res.Device = m.c.ID
+		x.o = b.e.open(b.model, *m.c, x.loaded)
+		defer x.o.release()
+		b.out.Plan = &PlanInfo{Threads: x.o.threads, BatchSize: m.batch, Precision: b.graph.Precision}
+	}
+	err := x.do(ctx, total)
+	x.fill()
+	return x.res, x.row, err
+}
+
+// loaded notes how long a session took to open.
+func (x *measuring) loaded(d time.Duration) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.loads = append(x.loads, d)
+}
+
+func (x *measuring) do(ctx context.Context, total int) error {
+	s, err := x.b.subject(ctx, x.m, x.o)
+	if err != nil {
+		return err
+	}
+	defer s.close() // a scratch folder that stays is no reason to lose the measurement
+	if x.m.replay > 0 {
+		if u, ok := s.(Unloader); ok { // each round in a process of its own
+			if err := u.Unload(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	o := x.options(s)
+	loadBefore, energy, began := hardware.LoadAverage(), hardware.ReadEnergy(), time.Now()
+	m, err := execute(ctx, x.b.workload, s, o, x.progress(o, total))
+	took := ms(time.Since(began))
+	x.row.Measures = benchdb.Measures{
+		DurationMS: &took, Joules: hardware.ReadEnergy().Since(energy),
+		LoadBefore: loadBefore, LoadAfter: hardware.LoadAverage(),
+	}
+	if err != nil {
+		return err
+	}
+	x.measured(ctx, m, s)
+	return nil
+}
+
+func (x *measuring) options(s subject) WorkloadOptions {
+	r := x.b.r
+	o := WorkloadOptions{
+		Iterations: r.Iterations, Duration: time.Duration(r.DurationS * float64(time.Second)), Warmup: *r.Warmup,
+		BatchSize: x.m.batch, Parallel: 1, Rate: r.Parameters.RatePerS, Bound: time.Duration(r.Parameters.LatencyBoundMS * float64(time.Millisecond)),
+	}
+	if x.o != nil {
+		o.Parallel = x.o.threads
+	}
+	if d, ok := s.(*datasetSubject); ok { // all of it, once
+		o.Iterations, o.Duration = (len(d.items)+x.m.batch-1)/x.m.batch, 0
+	}
+	return o
+}
+
+// progress reports over all measurements.
+func (x *measuring) progress(o WorkloadOptions, total int) func(Progress) {
+	return func(p Progress) {
+		of := max(p.Total, int64(o.Iterations))
+		p.Done, p.Total = p.Done+int64(x.m.i)*of, int64(total)*of
+		p.Message = x.b.r.Workload
+		if x.m.c != nil {
+			p.Message = fmt.Sprintf("%s on %s, batch %d", x.b.r.Workload, x.m.c.ID, x.m.batch)
+		}
+		x.b.run.progress(p)
+	}
+}
+
+// measured takes over what the workload saw.
+func (x *measuring) measured(ctx context.Context, m Measurement, s subject) {
+	sum := benchdb.Summarize(m.Latencies).Rounded()
+	x.res.LatencyMS, x.res.Samples, x.res.Warmup, x.res.StopReason = &sum, len(m.Latencies), m.Warmup, m.StopReason
+	x.res.RatePerS, x.res.BoundHeld = round3(m.Rate), m.BoundHeld
+	if m.Elapsed > 0 {
+		x.res.ThroughputS = round3(float64(m.Items) / m.Elapsed.Seconds())
+	}
+	noisy := unsteady(m.Latencies) || busy(x.row.LoadBefore)
+	x.res.Noisy, x.row.Noisy = &noisy, &noisy
+	x.row.Latencies, x.row.Offsets = m.Latencies, m.Offsets
+	x.res.Joules = x.row.Joules
+	switch s := s.(type) {
+	case *modelSubject:
+		x.res.MemoryBytes = s.o.memory(ctx)
+	case *datasetSubject:
+		x.res.MemoryBytes = s.o.memory(ctx)
+		x.res.Accuracy = s.accuracy()
+		x.res.AccuracyScore = x.res.Accuracy.score()
+	case *scratchSubject:
+		n := s.bytes.Load()
+		x.res.Bytes, x.row.Bytes = &n, &n
+	}
+	x.addLoads()
+	x.b.series(x.res.ResultID, m)
+}
+
+// addLoads notes how long the model took to load, on average, where it did.
+func (x *measuring) addLoads() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.loads) == 0 {
+		return
+	}
+	var sum time.Duration
+	for _, d := range x.loads {
+		sum += d
+	}
+	mean := round3(ms(sum) / float64(len(x.loads)))
+	x.res.LoadMS, x.row.LoadMS = &mean, &mean
+}
+
+// series keeps the memory after each run, where it was measured.
+func (b *benchmarking) series(result string, m Measurement) {
+	if len(m.MemoryBytes) == 0 {
+		return
+	}
+	values := make([]float64, len(m.MemoryBytes))
+	for i, n := range m.MemoryBytes {
+		values[i] = float64(n)
+	}
+	b.watched = append(b.watched, benchdb.TimeSeries{
+		ID: newID(), Timestamp: time.Now(), RunID: b.run.id, ResultID: result, Name: "memory_bytes", Unit: "bytes",
+		Offsets: m.Offsets, Values: values,
+	})
+}
+
+// fill completes the row.
+func (x *measuring) fill() {
+	b, row := x.b, &x.row
+	row.ID, row.RunID, row.Timestamp = x.res.ResultID, b.run.id, time.Now()
+	row.ModelName, row.ModelCID, row.Task = b.model.Name, b.model.Root, b.task
+	row.Workload, row.Precision, row.BatchSize, row.Warmup = x.res.Workload, x.res.Precision, x.res.BatchSize, x.res.Warmup
+	row.Throughput, row.MemoryBytes, row.AccuracyScore = x.res.ThroughputS, x.res.MemoryBytes, x.res.AccuracyScore
+	row.Environment, row.SoftwareID = b.out.MachineID, b.out.SoftwareID
+	if x.m.c != nil {
+		row.HardwareType, row.Device, row.Threads = string(x.m.c.Kind), x.m.c.ID, x.o.threads
+	}
+	row.ConfigKey = b.configKey()
+	row.Metadata = x.metadata()
+}
+
+// configKey is what else must be equal for two results to be compared: the
+// file that was run, and on what.
+func (b *benchmarking) configKey() string {
+	key, err := json.Marshal(map[string]any{
+		"file": b.out.Model.File, "inputs": b.r.Inputs, "parameters": BenchmarkParameters{
+			RatePerS: b.r.Parameters.RatePerS, LatencyBoundMS: b.r.Parameters.LatencyBoundMS, Dataset: b.r.Parameters.Dataset,
+		},
+	})
+	if err != nil {
+		return "" // strings and numbers can't fail
+	}
+	return fingerprint(key) // of the inputs nothing else is kept
+}
+
+func (x *measuring) metadata() json.RawMessage {
+	meta := map[string]any{
+		"software_id": x.b.out.SoftwareID, "version": x.b.e.o.Version, "stop_reason": x.res.StopReason, "file": x.b.out.Model.File,
+		"round": x.m.replay, "mlperf_compliant": false, "mlperf_reason": "shorter than MLPerf's rules ask for, and not by its LoadGen",
+	}
+	if x.res.RatePerS > 0 {
+		meta["rate_per_s"], meta["bound_held"] = x.res.RatePerS, x.res.BoundHeld
+	}
+	if x.res.Accuracy != nil {
+		meta["accuracy"] = x.res.Accuracy
+	}
+	data, err := json.Marshal(meta)
+	if err != nil {
+		return json.RawMessage("{}")
+	}
+	return data
+}
+
+// memory is the peak of the process that holds the session, if it says so.
+func (o *opened) memory(ctx context.Context) *int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.byFile {
+		if d, ok := s.s.(Describer); ok {
+			if info, err := d.Describe(ctx); err == nil && info.MemoryBytes > 0 {
+				return &info.MemoryBytes
+			}
+		}
+	}
+	return nil
+}
