@@ -25,7 +25,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Body: 16 << 20, Header: 32 << 10, Line: 64 << 20, Depth: 200,
-		Calls: 256, Sessions: 512, Streams: 256, Connections: 1024, Rate: 20_000,
+		Calls: 256, Sessions: 128, Streams: 256, Connections: 1024, Rate: 20_000,
 		Patience: 30 * time.Second, Idle: 30 * time.Minute,
 	}
 }
