@@ -5,6 +5,7 @@ package benchdb
 import (
 	"context"
 	"database/sql"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -19,19 +20,45 @@ func reportP50(b *testing.B, took []time.Duration) {
 	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
 }
 
+// BenchmarkRecord says what a record costs, and how many times as long as an
+// append of the same bytes it takes, put on disk if the record is.
 func BenchmarkRecord(b *testing.B) {
-	for name, sync := range map[string]bool{"inference": false, "synced": true} {
+	run := run1(newID(), Completed, time.Now())
+	for name, batch := range map[string]Batch{
+		"inference": {Inferences: []Inference{inference("m")}},
+		"run":       {Runs: []Run{run}, Results: []Result{result("m", make([]float64, 200)...)}, Sync: true},
+	} {
 		b.Run(name, func(b *testing.B) {
-			db := openDB(b, b.TempDir())
-			batch := Batch{Inferences: []Inference{inference("m")}, Sync: sync}
-			var took []time.Duration
+			dir := b.TempDir()
+			db := openDB(b, dir)
+			line, err := encode(everything{Batch: batch}, formatVersion)
+			if err != nil {
+				b.Fatal(err)
+			}
+			bare, err := os.OpenFile(filepath.Join(dir, "bare"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer bare.Close()
+			var took, least []time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
 				start := time.Now()
+				_, err := bare.Write(line)
+				if batch.Sync && err == nil {
+					err = datasync(bare)
+				}
+				least = append(least, time.Since(start))
+				if err != nil {
+					b.Fatal(err)
+				}
+				start = time.Now()
 				record(b, db, batch)
 				took = append(took, time.Since(start))
 			}
+			slices.Sort(least)
 			reportP50(b, took)
+			b.ReportMetric(float64(took[len(took)/2])/float64(least[len(least)/2]), "x-bare")
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,6 +106,10 @@ type finished struct {
 	over  bool // the writer is dead and nothing of it is left
 }
 
+// maxLog is how long DuckDB's log may get before it is written into the database,
+// in bytes: each query reads it.
+const maxLog = 1 << 20
+
 // errEnough says that the time is up.
 var errEnough = errors.New("the rest is for the next")
 
@@ -115,6 +120,10 @@ func (in *ingester) all(ctx context.Context) error {
 	}
 	defer db.Close() // what was committed is in the log of DuckDB
 	in.db = db
+	// It takes longer than all the rest, and is done when it must be.
+	if _, err := db.ExecContext(ctx, "pragma disable_checkpoint_on_shutdown"); err != nil {
+		return err
+	}
 	if err := in.w.noteMigrated(); err != nil {
 		return err
 	}
@@ -179,11 +188,9 @@ func (in *ingester) drainAll(ctx context.Context, writer string, f *finished) er
 // remove removes what is ingested, once that is in the database itself: a log
 // of DuckDB that can't be read any more is made up for by the spools.
 func (in *ingester) remove(ctx context.Context) (err error) {
-	for _, f := range in.done {
-		if len(f.files) > 0 {
-			_, err = in.db.ExecContext(ctx, "checkpoint")
-			break
-		}
+	removing := slices.ContainsFunc(in.done, func(f finished) bool { return len(f.files) > 0 })
+	if removing || size(databaseFile+".wal") > maxLog {
+		_, err = in.db.ExecContext(ctx, "checkpoint")
 	}
 	for _, f := range in.done {
 		for _, s := range f.files {
@@ -300,8 +307,9 @@ func (in *ingester) settle(ctx context.Context) error {
 			       min(started_at) as started_at, arg_max(model_name, updated_at) as model_name, arg_max(model_cid, updated_at) as model_cid,
 			       arg_max(done, updated_at) as done, arg_max(total, updated_at) as total, arg_max(unit, updated_at) as unit, '' as message, '' as error,
 			       arg_max(writer, updated_at) as writer
-			from _runs group by run_id
-			having bool_and(status in ('queued', 'running')) and arg_max(writer, updated_at) ` + gone
+			from _runs
+			where run_id in (select run_id from _runs group by run_id having bool_and(status in ('queued', 'running')))
+			group by run_id having arg_max(writer, updated_at) ` + gone
 		if _, err := tx.ExecContext(ctx, lost, strings.Join(in.live, "/")); err != nil {
 			return fmt.Errorf("note lost runs: %w", err)
 		}

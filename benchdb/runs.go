@@ -27,7 +27,8 @@ const newestRuns = `with page as (
 		       min(started_at) over (partition by run_id) as begun
 		from _runs where run_id in (from page)),
 	measured as (
-		select run_id, string_agg(distinct device, ', ' order by device) as device, string_agg(distinct workload, ', ' order by workload) as workload
+		select run_id, array_to_string(list_sort(list_distinct(list(device))), ', ') as device,
+		       array_to_string(list_sort(list_distinct(list(workload))), ', ') as workload
 		from _results where run_id in (from page) group by run_id),
 	announced as (
 		select id, model_name, model_cid, device from _inferences where id in (select try_cast(run_id as uuid) from page)),
