@@ -25,8 +25,8 @@ const (
 	ExitOK          = 0
 	ExitError       = 1 // a tool or command failed
 	ExitUsage       = 2 // it was called wrongly
-	ExitRegression  = 3 // reserved for comparisons that find one
-	ExitUnavailable = 4 // something it needs is not there
+	ExitRegression  = 3 // it became slower than the baseline
+	ExitUnavailable = 4 // something it needs is not there, or two runs can't be compared
 	ExitTimeout     = 5 // --timeout ran out
 )
 
@@ -166,8 +166,11 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 func (c *cli) complain(err error) {
 	var usage usageError
 	var shown shownError
+	var verdict verdictError
 	switch {
 	case errors.As(err, &shown):
+	case errors.As(err, &verdict):
+		fmt.Fprintln(c.err, "error:", verdict.error)
 	case errors.As(err, &usage):
 		c.show(&engine.ErrorInfo{Code: engine.ErrInvalidArgument, Message: err.Error(), Hint: "see ipfs-accelerate --help"})
 	default:
@@ -201,9 +204,12 @@ func (shownError) Error() string { return "failed" }
 func exitCode(err error) int {
 	var usage usageError
 	var shown shownError
+	var verdict verdictError
 	switch {
 	case errors.As(err, &shown):
 		return shown.code
+	case errors.As(err, &verdict):
+		return verdict.code
 	case errors.As(err, &usage):
 		return ExitUsage
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, engine.ErrDeadline):

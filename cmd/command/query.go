@@ -36,8 +36,10 @@ func (c *cli) query() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.Report, "report", "", "runs (default), run or percentiles")
+	f.StringVar(&r.Report, "report", "", "runs (default), run, compare, history, percentiles, devices, models, inferences, fetches, errors, cost or schema")
 	f.StringVar(&r.RunID, "run", "", "id of a run: how it went, with its answer")
+	f.StringVar(&r.Baseline, "baseline", "", "report compare: id of the run that --run is compared with")
+	f.StringVar(&r.Cursor, "cursor", "", "next_cursor of the answer before")
 	f.StringVar(&r.Model, "model", "", "only this model, by name or CID")
 	f.StringVar(&r.Device, "device", "", "only this device")
 	f.StringVar(&r.Workload, "workload", "", "only this workload")
@@ -71,7 +73,13 @@ func printResults(w io.Writer, a engine.Results) {
 		}
 		row(w, "%s", strings.Join(cells, "\t"))
 	}
-	if a.Truncated {
+	if a.Comparison != nil {
+		row(w, "%s", comparisonText(*a.Comparison))
+	}
+	switch {
+	case a.NextCursor != nil:
+		row(w, "… more rows: --cursor %s", *a.NextCursor)
+	case a.Truncated:
 		row(w, "… more rows; raise --limit")
 	}
 }
