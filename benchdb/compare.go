@@ -43,6 +43,27 @@ type RunSample struct {
 	Value      float64 // what it cost, such as its median latency in milliseconds; over 0, and less is better
 }
 
+// SampleOf returns what a comparison sees of a result: the median of its
+// latencies or, for the workloads offline and server, the time per item. It is
+// false of a result that failed or has nothing that costs less when it is
+// better.
+func SampleOf(r Result) (RunSample, bool) {
+	s := RunSample{ID: r.ID, SoftwareID: r.SoftwareID, Config: Config{
+		MachineID: r.Environment, Model: r.ModelCID, Task: r.Task, Workload: r.Workload, Precision: r.Precision, BatchSize: r.BatchSize,
+		Device: r.Device, Key: r.ConfigKey,
+	}}
+	if r.ModelCID == "" {
+		s.Config.Model = r.ModelName
+	}
+	switch {
+	case (r.Workload == "offline" || r.Workload == "server") && r.Throughput > 0:
+		s.Value = 1000 / r.Throughput
+	case len(r.Latencies) > 0:
+		s.Value = stats.Sample{Xs: r.Latencies}.Quantile(0.5)
+	}
+	return s, r.Error == "" && r.Workload != "accuracy" && s.Value > 0
+}
+
 // A Comparison is of a candidate with a baseline.
 type Comparison struct {
 	Verdict       Verdict     `json:"verdict"`

@@ -183,3 +183,24 @@ func TestShiftInterval_manyRuns(t *testing.T) {
 		}
 	}
 }
+
+func TestSampleOf(t *testing.T) {
+	for name, x := range map[string]struct {
+		r    Result
+		want float64
+	}{
+		"latency":  {Result{Workload: "latency", Latencies: []float64{9, 1, 2, 3, 8}, Throughput: 10}, 3},
+		"offline":  {Result{Workload: "offline", Latencies: []float64{9}, Throughput: 10}, 100},
+		"failed":   {Result{Workload: "latency", Latencies: []float64{9}, Error: "deadline"}, 0},
+		"accuracy": {Result{Workload: "accuracy", Latencies: []float64{9}}, 0},
+		"nothing":  {Result{Workload: "latency"}, 0},
+	} {
+		got, ok := SampleOf(x.r)
+		if ok != (x.want > 0) || ok && got.Value != x.want {
+			t.Errorf("%s: %+v, %v; want %v", name, got, ok, x.want)
+		}
+	}
+	if s, _ := SampleOf(Result{ModelName: "m", Environment: "e", Device: "cpu"}); s.Config != (Config{Model: "m", MachineID: "e", Device: "cpu"}) {
+		t.Errorf("got %+v", s)
+	}
+}

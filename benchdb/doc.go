@@ -23,6 +23,10 @@
 // was recorded for half a minute, soon after Open and at Close. If nobody can
 // ingest and they have grown to 256 MiB, inferences are only counted.
 //
+// So a record never waits for the database, a crash of DuckDB is an error
+// message, and an agent's SQL runs where it can be killed and can reach
+// nothing else.
+//
 // # Versions
 //
 // The database holds its schema and the oldest schema whose program can still
@@ -35,8 +39,4 @@
 //
 // [Compare] takes runs, not samples: the samples of one run depend on each
 // other. It needs no database. [Summarize] takes that dependence into account.
-//
-// So a record never waits for the database, a crash of DuckDB is an error
-// message, and an agent's SQL runs where it can be killed and can reach
-// nothing else.
 package benchdb

@@ -311,3 +311,34 @@ func TestBatch_carriesNoData(t *testing.T) {
 		}
 	}
 }
+
+// Close leaves the database up to date, and Open looks after what others left.
+func TestIngest_atStopAndStart(t *testing.T) {
+	dir := t.TempDir()
+	db := openDB(t, dir)
+	record(t, db, Batch{Inferences: []Inference{inference("m")}})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := leftovers(t, dir); len(left) > 0 {
+		t.Errorf("after Close there are still %v", left)
+	}
+	other, err := Open(dir, Options{}) // which can't
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(t, other, Batch{Inferences: []Inference{inference("m")}})
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	openDB(t, dir)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for len(spools(t, dir)) > 0 {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("the spool is still there")
+		}
+	}
+}
