@@ -12,14 +12,14 @@ import (
 // A BenchmarkRequest asks for measurements of a model.
 type BenchmarkRequest struct {
 	Model      string   `json:"model,omitempty" jsonschema:"description=Name or CID or path of the model,example=minilm"`
-	Task       string   `json:"task,omitempty" jsonschema:"description=By default what the model's files say"`
+	Task       string   `json:"task,omitempty" jsonschema:"description=Default: as the model says"`
 	Inputs     []string `json:"inputs,omitempty" jsonschema:"description=As for run_inference; without them noise of the declared shape"`
 	Workload   string   `json:"workload,omitempty" jsonschema:"description=server: open loop with random arrivals,enum=latency,enum=offline,enum=server,enum=cold_start,enum=memory,enum=fetch,enum=import,enum=accuracy,default=latency"`
 	Devices    []string `json:"devices,omitempty" jsonschema:"description=Ids or platforms,default=all"`
 	BatchSizes []int    `json:"batch_sizes,omitempty" jsonschema:"default=1"`
 	Precision  string   `json:"precision,omitempty" jsonschema:"enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
 	Iterations int      `json:"iterations,omitempty" jsonschema:"default=200,minimum=1,maximum=100000"`
-	DurationS  float64  `json:"duration_s,omitempty" jsonschema:"description=Stop a measurement after this many seconds,default=10,minimum=0.1,maximum=600"`
+	DurationS  float64  `json:"duration_s,omitempty" jsonschema:"description=Seconds per measurement at most,default=10,minimum=0.1,maximum=600"`
 	Warmup     *int     `json:"warmup,omitempty" jsonschema:"description=Runs before the first sample,default=10,minimum=0,maximum=1000"`
 
 	Parameters BenchmarkParameters `json:"parameters,omitzero"`
@@ -31,9 +31,9 @@ type BenchmarkRequest struct {
 // BenchmarkParameters are what only some workloads take.
 type BenchmarkParameters struct {
 	RatePerS       float64 `json:"rate_per_s,omitempty" jsonschema:"description=server: batches per second"`
-	LatencyBoundMS float64 `json:"latency_bound_ms,omitempty" jsonschema:"description=server: of p99; without rate_per_s finds the highest rate that holds it"`
+	LatencyBoundMS float64 `json:"latency_bound_ms,omitempty" jsonschema:"description=server: for p99; finds the highest rate that holds it"`
 	Dataset        string  `json:"dataset,omitempty" jsonschema:"description=accuracy: .jsonl of input with label or embedding"`
-	Rounds         int     `json:"rounds,omitempty" jsonschema:"description=Repeat all; to compare take 10,default=1,minimum=1,maximum=100"`
+	Rounds         int     `json:"rounds,omitempty" jsonschema:"description=Take 10 to compare,default=1,minimum=1,maximum=100"`
 }
 
 // A Benchmark is what was measured.

@@ -13,8 +13,8 @@ import (
 // and InputFile is set.
 type InferRequest struct {
 	Model      string        `json:"model,omitempty" jsonschema:"description=Name or CID or path of the model,example=minilm"`
-	Task       string        `json:"task,omitempty" jsonschema:"description=Hugging Face task id; by default what the model's files say"`
-	Inputs     []string      `json:"inputs,omitempty" jsonschema:"description=Texts; for pictures a path in an allowed folder or ipfs://CID/file or a data: URI"`
+	Task       string        `json:"task,omitempty" jsonschema:"description=Hugging Face task id (default: as the model's files say)"`
+	Inputs     []string      `json:"inputs,omitempty" jsonschema:"description=Texts; for pictures an allowed path or ipfs://CID/file or data: URI"`
 	Tensors    []TensorInput `json:"tensors,omitempty" jsonschema:"description=Raw inputs by name; no task is involved"`
 	InputFile  string        `json:"input_file,omitempty" jsonschema:"description=.txt or .jsonl file with one input per line"`
 	Parameters Object        `json:"parameters,omitzero" jsonschema:"description=The task's own; see docs://tasks/{task}"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 type ResultsRequest struct {
 	Report   string   `json:"report,omitempty" jsonschema:"enum=runs,enum=run,enum=compare,enum=history,enum=percentiles,enum=devices,enum=models,enum=inferences,enum=fetches,enum=errors,enum=cost,enum=schema,default=runs"`
 	RunID    string   `json:"run_id,omitempty" jsonschema:"description=Alone: that run and its answer"`
-	SQL      string   `json:"sql,omitempty" jsonschema:"description=One SELECT in DuckDB's dialect over the views; excludes report,maxLength=65536"`
+	SQL      string   `json:"sql,omitempty" jsonschema:"description=One SELECT in DuckDB SQL; excludes report,maxLength=65536"`
 	Model    string   `json:"model,omitempty" jsonschema:"description=Name or CID"`
 	Device   string   `json:"device,omitempty"`
 	Workload string   `json:"workload,omitempty"`
@@ -26,6 +27,7 @@ type ResultsRequest struct {
 	Limit    int      `json:"limit,omitempty" jsonschema:"default=20,minimum=1,maximum=1000"`
 	Cursor   string   `json:"cursor,omitempty" jsonschema:"description=next_cursor of the answer before"`
 	Fields   []string `json:"fields,omitempty" jsonschema:"description=Only these columns"`
+	Chart    bool     `json:"chart,omitempty" jsonschema:"description=Draw history or percentiles or compare"`
 }
 
 // Results are rows of what was recorded.
@@ -42,6 +44,8 @@ type Results struct {
 	Run         *RunInfo         `json:"run,omitempty"`
 
 	Comparison *benchdb.Comparison `json:"comparison,omitempty"`
+	Files      []FileRef           `json:"files,omitempty"`
+	Pictures   []Picture           `json:"-"` // shown to the agent as image content
 }
 
 // Rows are objects whose keys are the columns.
@@ -84,6 +88,11 @@ func (e *Engine) Results(ctx context.Context, r ResultsRequest, _ func(Progress)
 	if q.Report == benchdb.ReportRun {
 		return out, out.one(r.RunID)
 	}
+	if r.Chart {
+		if err := e.chart(&out, q.Report, t); err != nil {
+			return Results{}, queryError(err)
+		}
+	}
 	if err := out.only(r.Fields); err != nil {
 		return Results{}, err
 	}
@@ -93,6 +102,24 @@ func (e *Engine) Results(ctx context.Context, r ResultsRequest, _ func(Progress)
 		out.Summary = verdictText(out.Comparison)
 	}
 	return out, nil
+}
+
+// chart draws what the table says, and keeps it as a file like those of runs.
+func (e *Engine) chart(out *Results, report benchdb.Report, t benchdb.Table) error {
+	png, err := benchdb.Chart(report, t)
+	if err != nil {
+		return err
+	}
+	out.RunID = newID()
+	ref, err := e.files.write(out.RunID, "chart.png", func(w io.Writer) error {
+		_, err := w.Write(png)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	out.Files, out.Pictures = []FileRef{ref}, []Picture{{Name: "chart.png", PNG: png}}
+	return nil
 }
 
 // query checks a request and turns it into benchdb's.

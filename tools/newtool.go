@@ -78,8 +78,11 @@ func result(out any) (*mcp.CallToolResult, error) {
 		Content:           []mcp.Content{mcp.NewTextContent(string(text))},
 		StructuredContent: json.RawMessage(text),
 	}
-	if a, ok := out.(engine.Inference); ok {
-		r.Content = append(r.Content, pictures(a)...)
+	switch a := out.(type) {
+	case engine.Inference:
+		r.Content = append(r.Content, illustrate(a.Pictures, a.Files)...)
+	case engine.Results:
+		r.Content = append(r.Content, illustrate(a.Pictures, a.Files)...)
 	}
 	return r, nil
 }

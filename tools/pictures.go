@@ -12,15 +12,15 @@ import (
 // larger one is only linked.
 const maxImage = 1 << 20
 
-// pictures shows the pictures of an answer and links its files.
-func pictures(a engine.Inference) []mcp.Content {
+// illustrate shows the pictures of an answer and links its files.
+func illustrate(pictures []engine.Picture, files []engine.FileRef) []mcp.Content {
 	var out []mcp.Content
-	for _, p := range a.Pictures {
+	for _, p := range pictures {
 		if len(p.PNG) <= maxImage {
 			out = append(out, mcp.NewImageContent(base64.StdEncoding.EncodeToString(p.PNG), "image/png"))
 		}
 	}
-	for _, f := range a.Files {
+	for _, f := range files {
 		out = append(out, mcp.NewResourceLink(f.URI, f.URI, "", f.MIMEType))
 	}
 	return out

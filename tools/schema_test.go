@@ -114,8 +114,8 @@ var contract = map[string]struct{ in, out string }{
 		"results comparison plan machine_id software_id",
 	},
 	"query_results": {
-		"report run_id sql model device workload baseline since limit cursor fields",
-		"report columns rows total truncated next_cursor pending_rows sandbox run comparison",
+		"report run_id sql model device workload baseline since limit cursor fields chart",
+		"report columns rows total truncated next_cursor pending_rows sandbox run comparison files",
 	},
 }
 

@@ -38,11 +38,11 @@ can't be compared or are too few to tell: give both 5 rounds or, better, 10.`,
 			if cmd.Flags().Changed("warmup") {
 				r.Warmup = &warmup
 			}
-			print, err := benchPrinter(format)
+			show, err := benchPrinter(format)
 			if err != nil {
 				return err
 			}
-			return c.with(func(a *app) error { return c.runBench(cmd, a, r, print) })
+			return c.with(func(a *app) error { return c.runBench(cmd, a, r, show) })
 		},
 	}
 	f := cmd.Flags()
@@ -63,7 +63,7 @@ can't be compared or are too few to tell: give both 5 rounds or, better, 10.`,
 	return cmd
 }
 
-func (c *cli) runBench(cmd *cobra.Command, a *app, r engine.BenchmarkRequest, print func(io.Writer, engine.Benchmark)) error {
+func (c *cli) runBench(cmd *cobra.Command, a *app, r engine.BenchmarkRequest, show func(io.Writer, engine.Benchmark)) error {
 	report, done := c.progress()
 	b, err := a.engine.Benchmark(cmd.Context(), r, report)
 	done()
@@ -73,7 +73,7 @@ func (c *cli) runBench(cmd *cobra.Command, a *app, r engine.BenchmarkRequest, pr
 	if c.json {
 		err = c.printJSON(b)
 	} else {
-		err = c.table(func(w io.Writer) { print(w, b) })
+		err = c.table(func(w io.Writer) { show(w, b) })
 	}
 	return errors.Join(err, judge(b.Comparison))
 }
@@ -121,7 +121,7 @@ func printBenchstat(w io.Writer, b engine.Benchmark) {
 // camel turns cold_start into ColdStart.
 func camel(s string) string {
 	var b strings.Builder
-	for _, part := range strings.Split(s, "_") {
+	for part := range strings.SplitSeq(s, "_") {
 		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
 	}
 	return b.String()

@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 
 func (c *cli) query() *cobra.Command {
 	var r engine.ResultsRequest
+	var chart string
 	cmd := &cobra.Command{
 		Use:   "query [SQL]",
 		Short: "Ask what earlier runs cost",
@@ -24,9 +26,15 @@ func (c *cli) query() *cobra.Command {
 				r.SQL = args[0]
 			}
 			return c.with(func(a *app) error {
+				r.Chart = chart != ""
 				answer, err := a.engine.Results(cmd.Context(), r, nil)
 				if err != nil {
 					return err
+				}
+				if chart != "" {
+					if err := os.WriteFile(chart, answer.Pictures[0].PNG, 0o644); err != nil {
+						return err
+					}
 				}
 				if c.json {
 					return c.printJSON(answer)
@@ -45,6 +53,7 @@ func (c *cli) query() *cobra.Command {
 	f.StringVar(&r.Workload, "workload", "", "only this workload")
 	f.StringVar(&r.Since, "since", "", "such as 24h, 7d or an RFC 3339 time")
 	f.IntVar(&r.Limit, "limit", 0, "rows (default 20)")
+	f.StringVar(&chart, "chart", "", "also draw it as a PNG: of report history, percentiles or compare")
 	f.StringSliceVar(&r.Fields, "fields", nil, "only these columns")
 	return cmd
 }
