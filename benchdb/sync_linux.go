@@ -21,5 +21,8 @@ func datasync(f *os.File) error {
 			}
 		}
 	})
-	return errors.Join(err, serr)
+	if err != nil { // the file was closed, which c says with an error of its own
+		return os.ErrClosed
+	}
+	return serr
 }
