@@ -41,6 +41,7 @@ type Benchmark struct {
 	Common
 	Results    []BenchmarkResult   `json:"results,omitempty"`
 	Comparison *benchdb.Comparison `json:"comparison,omitempty"`
+	Task       string              `json:"task,omitempty"`
 	Plan       *PlanInfo           `json:"plan,omitempty"`
 	MachineID  string              `json:"machine_id,omitempty"`
 	SoftwareID string              `json:"software_id,omitempty"`
@@ -67,6 +68,7 @@ type BenchmarkResult struct {
 	Bytes         *int64           `json:"bytes,omitempty"` // moved per sample, by fetch and import
 	LoadMS        *float64         `json:"load_ms,omitempty"`
 	Joules        *float64         `json:"joules,omitempty"`
+	ConfigKey     string           `json:"config_key,omitempty"` // what else must be equal for two results to be compared
 	Error         *ErrorInfo       `json:"error" jsonschema:"nullable"`
 }
 
@@ -199,7 +201,7 @@ func (b *benchmarking) do(ctx context.Context) error {
 			return err
 		}
 	}
-	batch.TimeSeries = b.watched
+	batch.TimeSeries, b.out.Task = b.watched, b.task
 	if !b.e.record(ctx, batch) {
 		b.out.Warnings = append(b.out.Warnings, "the measurements could not be recorded")
 	}
@@ -238,6 +240,25 @@ func (b *benchmarking) measurements(ctx context.Context) ([]measurement, error) 
 		}
 	}
 	return out, nil
+}
+
+// Samples are the results as a comparison sees them.
+func (b Benchmark) Samples() []benchdb.RunSample {
+	var out []benchdb.RunSample
+	for _, r := range b.Results {
+		if r.LatencyMS == nil || r.Error != nil {
+			continue
+		}
+		s, ok := benchdb.SampleOf(benchdb.Result{
+			ID: r.ResultID, Environment: b.MachineID, SoftwareID: b.SoftwareID, ModelCID: b.Model.CID, ModelName: b.Model.Name, Task: b.Task,
+			Workload: r.Workload, Precision: r.Precision, BatchSize: r.BatchSize, Device: r.Device, ConfigKey: r.ConfigKey,
+			Latencies: []float64{r.LatencyMS.P50}, Throughput: r.ThroughputS,
+		})
+		if ok {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // compare compares with the baseline that was named.

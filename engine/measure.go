@@ -170,7 +170,8 @@ func (x *measuring) fill() {
 	if x.m.c != nil {
 		row.HardwareType, row.Device, row.Threads = string(x.m.c.Kind), x.m.c.ID, x.o.threads
 	}
-	row.ConfigKey = b.configKey()
+	x.res.ConfigKey = b.configKey()
+	row.ConfigKey = x.res.ConfigKey
 	row.Metadata = x.metadata()
 }
 

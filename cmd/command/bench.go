@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,78 +16,120 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
 
-func (c *cli) bench() *cobra.Command {
-	var r engine.BenchmarkRequest
-	var duration, bound time.Duration
-	var format string
-	var warmup int
-	cmd := &cobra.Command{
-		Use:   "bench MODEL [INPUT...]",
-		Short: "Measure how fast a model runs",
-		Long: `Measure how fast a model runs, record it, and compare it with an earlier run.
+// A benchFlags is how bench was asked.
+type benchFlags struct {
+	r               engine.BenchmarkRequest
+	duration, bound time.Duration
+	warmup          int
+	format          string
+	suite           string
+	baselineBin     string
+	acceptStored    bool
+}
 
-With --baseline the exit code is 3 if it became slower, and 4 if the two runs
-can't be compared or are too few to tell: give both 5 rounds or, better, 10.`,
+func (c *cli) bench() *cobra.Command {
+	var b benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench MODEL [INPUT...] | bench --suite FILE",
+		Short: "Measure how fast a model runs",
+		Long: `Measure how fast a model runs, record it, and compare it.
+
+With --baseline-bin another build of this program measures in turn with this
+one, so that a drift of the machine is in both. With --baseline the other side
+is an earlier run or, for a suite, a file of one (bench --suite FILE --json):
+then a slow-down is only told, unless --accept-stored says that it counts. The
+exit code is 3 if it became slower, and 4 if the sides can't be compared or are
+too few to tell: measure at least 5 rounds, better 10.`,
 		Example: `  ipfs-accelerate bench minilm "a sentence of usual length" --batch-sizes 1,8
   ipfs-accelerate bench blazeface --workload server --latency-bound 20ms
-  ipfs-accelerate bench blazeface --rounds 10 --baseline 01a205df-694c-7c4d-8c31-f7aa167b9181
-  ipfs-accelerate bench blazeface --rounds 10 --format benchstat > new.txt`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r.Model, r.Inputs = args[0], args[1:]
-			r.DurationS, r.Parameters.LatencyBoundMS = duration.Seconds(), float64(bound)/float64(time.Millisecond)
-			if cmd.Flags().Changed("warmup") {
-				r.Warmup = &warmup
-			}
-			show, err := benchPrinter(format)
-			if err != nil {
-				return err
-			}
-			return c.with(func(a *app) error { return c.runBench(cmd, a, r, show) })
-		},
+  ipfs-accelerate bench blazeface --rounds 10 --baseline-bin ./ipfs-accelerate-before
+  ipfs-accelerate bench --suite examples/suites/small.yaml --format markdown`,
+		RunE: func(cmd *cobra.Command, args []string) error { return c.runBench(cmd, &b, args) },
+		Args: cobra.ArbitraryArgs,
 	}
 	f := cmd.Flags()
+	r := &b.r
 	f.StringVar(&r.Task, "task", "", "Hugging Face task id (default: what the model's files say)")
 	f.StringVar(&r.Workload, "workload", "latency", "latency, offline, server, cold_start, memory, fetch, import or accuracy")
 	f.StringSliceVar(&r.Devices, "devices", []string{"all"}, "devices or platforms of detect")
 	f.IntSliceVar(&r.BatchSizes, "batch-sizes", []int{1}, "items per run")
 	f.StringVar(&r.Precision, "precision", "auto", "auto, fp32, fp16 or int8")
 	f.IntVar(&r.Iterations, "iterations", 0, "samples wanted (default 200, or 10 where each loads the model)")
-	f.DurationVar(&duration, "duration", 10*time.Second, "stop a measurement after this long")
-	f.IntVar(&warmup, "warmup", 10, "runs before the first sample")
+	f.DurationVar(&b.duration, "duration", 10*time.Second, "stop a measurement after this long")
+	f.IntVar(&b.warmup, "warmup", 10, "runs before the first sample")
 	f.IntVar(&r.Parameters.Rounds, "rounds", 1, "how often to measure all in turn, each time with the model loaded anew")
 	f.Float64Var(&r.Parameters.RatePerS, "rate", 0, "workload server: batches that arrive per second")
-	f.DurationVar(&bound, "latency-bound", 0, "workload server: find the highest rate whose 99th percentile holds this")
+	f.DurationVar(&b.bound, "latency-bound", 0, "workload server: find the highest rate whose 99th percentile holds this")
 	f.StringVar(&r.Parameters.Dataset, "dataset", "", "workload accuracy: a .jsonl file of input with label or embedding")
-	f.StringVar(&r.Baseline, "baseline", "", "id of a run to compare with")
-	f.StringVar(&format, "format", "table", "table or benchstat")
+	f.StringVar(&r.Baseline, "baseline", "", "id of a run to compare with; with --suite a file")
+	f.StringVar(&b.baselineBin, "baseline-bin", "", "another ipfs-accelerate to measure in turn with this one")
+	f.BoolVar(&b.acceptStored, "accept-stored", false, "exit with 3 for a slow-down against something stored, too")
+	f.StringVar(&b.suite, "suite", "", "a YAML file of models and workloads to measure")
+	f.StringVar(&b.format, "format", "table", "table, markdown or benchstat")
 	return cmd
 }
 
-func (c *cli) runBench(cmd *cobra.Command, a *app, r engine.BenchmarkRequest, show func(io.Writer, engine.Benchmark)) error {
-	report, done := c.progress()
-	b, err := a.engine.Benchmark(cmd.Context(), r, report)
-	done()
+// runBench is one request, or a suite of them.
+func (c *cli) runBench(cmd *cobra.Command, b *benchFlags, args []string) error {
+	b.r.DurationS, b.r.Parameters.LatencyBoundMS = b.duration.Seconds(), float64(b.bound)/float64(time.Millisecond)
+	if cmd.Flags().Changed("warmup") {
+		b.r.Warmup = &b.warmup
+	}
+	s := suite{Name: "bench"}
+	switch {
+	case (b.suite == "") == (len(args) == 0):
+		return usageError{errors.New("name either a model or, with --suite, a file")}
+	case b.suite != "":
+		var err error
+		if s, err = readSuite(b.suite); err != nil {
+			return err
+		}
+	default:
+		b.r.Model, b.r.Inputs = args[0], args[1:]
+		s.requests = []engine.BenchmarkRequest{b.r}
+	}
+	show, err := benchPrinter(b.format)
 	if err != nil {
 		return err
 	}
-	if c.json {
-		err = c.printJSON(b)
-	} else {
-		err = c.table(func(w io.Writer) { show(w, b) })
-	}
-	return errors.Join(err, judge(b.Comparison))
+	return c.with(func(a *app) error {
+		r, err := c.measureSuite(cmd.Context(), a, s, b)
+		if err != nil {
+			return err
+		}
+		if c.json && b.suite == "" && b.baselineBin == "" { // as the tool answers
+			err = c.printJSON(r.Runs[0])
+		} else if c.json {
+			err = c.printJSON(r)
+		} else {
+			err = c.table(func(w io.Writer) { show(w, r) })
+		}
+		return errors.Join(err, c.judge(r, b))
+	})
 }
 
-// judge is what a comparison means for the exit code.
-func judge(c *benchdb.Comparison) error {
-	switch {
-	case c == nil || c.Verdict == benchdb.Faster || c.Verdict == benchdb.Indistinguishable:
-		return nil
-	case c.Verdict == benchdb.Slower:
-		return verdictError{ExitRegression, errors.New("it became slower than the baseline")}
+// judge is what comparisons mean for the exit code.
+func (c *cli) judge(r suiteReport, b *benchFlags) error {
+	var slower, unknown int
+	for _, v := range r.Comparisons {
+		switch v.Verdict {
+		case benchdb.Slower:
+			slower++
+		case benchdb.Insufficient, benchdb.NotComparable:
+			unknown++
+		}
 	}
-	return verdictError{ExitUnavailable, fmt.Errorf("no verdict: %s: %s", c.Verdict, c.Reason)}
+	stored := b.baselineBin == "" && !b.acceptStored
+	switch {
+	case slower > 0 && stored:
+		fmt.Fprintf(c.err, "warning: %d slower than what is stored; measure both in turn with --baseline-bin, or let it count with --accept-stored\n", slower)
+		return nil
+	case slower > 0:
+		return verdictError{ExitRegression, fmt.Errorf("%d of %d became slower", slower, len(r.Comparisons))}
+	case unknown > 0:
+		return verdictError{ExitUnavailable, fmt.Errorf("%d of %d comparisons have no verdict", unknown, len(r.Comparisons))}
+	}
+	return nil
 }
 
 // A verdictError is a comparison that did not come out well. What was measured
@@ -96,24 +139,28 @@ type verdictError struct {
 	error
 }
 
-func benchPrinter(format string) (func(io.Writer, engine.Benchmark), error) {
+func benchPrinter(format string) (func(io.Writer, suiteReport), error) {
 	switch format {
 	case "table":
-		return printBenchmark, nil
+		return printBenchmarks, nil
+	case "markdown":
+		return printMarkdown, nil
 	case "benchstat":
 		return printBenchstat, nil
 	}
-	return nil, usageError{fmt.Errorf("format %q is neither table nor benchstat", format)}
+	return nil, usageError{fmt.Errorf("format %q is none of table, markdown and benchstat", format)}
 }
 
 // printBenchstat writes results in Go's benchmark format, which benchstat
 // compares (https://go.dev/design/14313-benchmark-format).
-func printBenchstat(w io.Writer, b engine.Benchmark) {
-	row(w, "goos: %s\ngoarch: %s\npkg: ipfs-accelerate\nmachine: %s\nsoftware: %s", runtime.GOOS, runtime.GOARCH, b.MachineID, b.SoftwareID)
-	for _, r := range b.Results {
-		if r.Error == nil {
-			row(w, "Benchmark%s/model=%s/device=%s/batch=%d %d %.0f ns/op %.4g items/s", camel(r.Workload), cmp.Or(b.Model.Name, b.Model.CID),
-				cmp.Or(r.Device, "none"), r.BatchSize, r.Samples, r.LatencyMS.P50*1e6, r.ThroughputS)
+func printBenchstat(w io.Writer, s suiteReport) {
+	for _, b := range s.Runs {
+		row(w, "goos: %s\ngoarch: %s\npkg: ipfs-accelerate\nmachine: %s\nsoftware: %s", runtime.GOOS, runtime.GOARCH, b.MachineID, b.SoftwareID)
+		for _, r := range b.Results {
+			if r.Error == nil {
+				row(w, "Benchmark%s/model=%s/device=%s/batch=%d %d %.0f ns/op %.4g items/s", camel(r.Workload), modelName(b),
+					cmp.Or(r.Device, "none"), r.BatchSize, r.Samples, r.LatencyMS.P50*1e6, r.ThroughputS)
+			}
 		}
 	}
 }
@@ -127,27 +174,46 @@ func camel(s string) string {
 	return b.String()
 }
 
-func printBenchmark(w io.Writer, b engine.Benchmark) {
-	for _, warning := range b.Warnings {
-		row(w, "warning: %s", warning)
+func modelName(b engine.Benchmark) string { return cmp.Or(b.Model.Name, b.Model.CID) }
+
+func printBenchmarks(w io.Writer, s suiteReport) {
+	for _, b := range s.Runs {
+		for _, warning := range b.Warnings {
+			row(w, "warning: %s", warning)
+		}
 	}
-	row(w, "device\tbatch\tsamples\tmean ms\tp50\tp90\tp95\tp99\titems/s\tmemory\t")
-	for _, r := range b.Results {
-		if r.Error != nil {
-			row(w, "%s\t%d\t%s", r.Device, r.BatchSize, r.Error.Message)
+	row(w, "model\tworkload\tdevice\tbatch\tsamples\tmean ms\tp50\tp90\tp95\tp99\titems/s\tmemory\t")
+	for _, b := range s.Runs {
+		for _, r := range b.Results {
+			row(w, "%s", strings.Join(cells(b, r), "\t"))
+		}
+	}
+	for _, b := range s.Runs {
+		row(w, "run %s", b.RunID)
+	}
+	for _, g := range s.Geomeans {
+		if g.Results < 2 {
 			continue
 		}
-		l, memory := r.LatencyMS, "-"
-		if r.MemoryBytes != nil {
-			memory = humanBytes(*r.MemoryBytes)
-		}
-		row(w, "%s\t%d\t%d\t%.3f\t%.3f\t%s\t%s\t%s\t%.4g\t%s\t%s", cmp.Or(r.Device, "-"), r.BatchSize, r.Samples, l.Mean, l.P50,
-			orDash(l.P90), orDash(l.P95), orDash(l.P99), r.ThroughputS, memory, remark(r))
+		row(w, "geometric mean of p50, %s: %.4g ms", g.Workload, g.P50MS)
 	}
-	row(w, "run %s", b.RunID)
-	if c := b.Comparison; c != nil {
-		row(w, "%s", comparisonText(*c))
+	for _, v := range s.Comparisons {
+		row(w, "%s: %s", v.Name, comparisonText(v.Comparison))
 	}
+}
+
+// cells are a result in columns.
+func cells(b engine.Benchmark, r engine.BenchmarkResult) []string {
+	start := []string{modelName(b), r.Workload, cmp.Or(r.Device, "-"), strconv.Itoa(r.BatchSize)}
+	if r.Error != nil {
+		return append(start, r.Error.Message)
+	}
+	l, memory := r.LatencyMS, "-"
+	if r.MemoryBytes != nil {
+		memory = humanBytes(*r.MemoryBytes)
+	}
+	return append(start, strconv.Itoa(r.Samples), fmt.Sprintf("%.3f", l.Mean), fmt.Sprintf("%.3f", l.P50),
+		orDash(l.P90), orDash(l.P95), orDash(l.P99), fmt.Sprintf("%.4g", r.ThroughputS), memory, remark(r))
 }
 
 // remark is what only some workloads measure.
@@ -172,7 +238,7 @@ func remark(r engine.BenchmarkResult) string {
 }
 
 func comparisonText(c benchdb.Comparison) string {
-	text := "compared with the baseline: " + string(c.Verdict)
+	text := string(c.Verdict)
 	if c.Change != nil {
 		text += fmt.Sprintf(", %+.1f %%", 100**c.Change)
 	}

@@ -103,7 +103,7 @@ func (c *cli) root() *cobra.Command {
 	f.DurationVar(&c.timeout, "timeout", 0, "give up after this long, such as 30s")
 	f.StringVar(&c.logLevel, "log-level", "warn", "debug, info, warn or error")
 	f.StringArrayVar(&c.sources, "source", nil, "trustless gateway to fetch models from, URL or NAME=URL (repeatable)")
-	root.AddCommand(c.serve(), c.call(), c.detect(), c.infer(), c.bench(), c.query(), c.models(), c.runtime(), c.doctor(), c.version())
+	root.AddCommand(c.serve(), c.call(), c.detect(), c.infer(), c.bench(), c.query(), c.benchdb(), c.models(), c.runtime(), c.doctor(), c.version())
 	usageErrors(root)
 	return root
 }

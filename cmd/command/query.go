@@ -83,7 +83,7 @@ func printResults(w io.Writer, a engine.Results) {
 		row(w, "%s", strings.Join(cells, "\t"))
 	}
 	if a.Comparison != nil {
-		row(w, "%s", comparisonText(*a.Comparison))
+		row(w, "compared with the baseline: %s", comparisonText(*a.Comparison))
 	}
 	switch {
 	case a.NextCursor != nil:
