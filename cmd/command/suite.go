@@ -205,8 +205,7 @@ func benchBy(ctx context.Context, program, home string, q engine.BenchmarkReques
 	var b engine.Benchmark
 	out, err := cmd.Output()
 	if err != nil {
-		var failed *exec.ExitError
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = fmt.Errorf("%w: %s", err, lastLine(string(out)+string(failed.Stderr)))
 		}
 		return b, engine.Errorf(engine.ErrDeviceUnavailable, "%s could not measure: %w", program, err)
