@@ -15,14 +15,14 @@ type InferRequest struct {
 	Model      string        `json:"model,omitempty" jsonschema:"description=Name or CID or path of the model,example=minilm"`
 	Task       string        `json:"task,omitempty" jsonschema:"description=Hugging Face task id (default: as the model's files say)"`
 	Inputs     []string      `json:"inputs,omitempty" jsonschema:"description=Texts; for pictures an allowed path or ipfs://CID/file or data: URI"`
-	Tensors    []TensorInput `json:"tensors,omitempty" jsonschema:"description=Raw inputs by name; no task is involved"`
+	Tensors    []TensorInput `json:"tensors,omitempty" jsonschema:"description=Raw inputs by name"`
 	InputFile  string        `json:"input_file,omitempty" jsonschema:"description=.txt or .jsonl file with one input per line"`
 	Parameters Object        `json:"parameters,omitzero" jsonschema:"description=The task's own; see docs://tasks/{task}"`
 	Device     string        `json:"device,omitempty" jsonschema:"description=auto or an id or platform from detect_hardware,default=auto"`
-	Precision  string        `json:"precision,omitempty" jsonschema:"description=Which of the model's files to run; auto takes model.onnx,enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
+	Precision  string        `json:"precision,omitempty" jsonschema:"description=auto takes model.onnx,enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
 	Mode       string        `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
-	Detail     string        `json:"detail,omitempty" jsonschema:"description=full returns whole vectors and tensors,enum=concise,enum=full,default=concise"`
-	OutputFile string        `json:"output_file,omitempty" jsonschema:"description=Also write the vectors or the first tensor as .npy under results://RUN/,example=v.npy"`
+	Detail     string        `json:"detail,omitempty" jsonschema:"description=full: whole vectors and tensors,enum=concise,enum=full,default=concise"`
+	OutputFile string        `json:"output_file,omitempty" jsonschema:"description=Also write vectors as .npy under results://RUN/,example=v.npy"`
 	Explain    bool          `json:"explain,omitempty" jsonschema:"description=Show how the devices were ranked"`
 	Cancel     string        `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel"`
 }
