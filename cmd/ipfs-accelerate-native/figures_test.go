@@ -116,6 +116,7 @@ func TestFigures(t *testing.T) {
 	env := []string{"IPFS_ACCELERATE_HOME=" + t.TempDir(), "IPFS_ACCELERATE_NATIVE=" + native, "ORT_LIB=" + enginetest.Runtime(t)}
 	p1(t, env, server, bare)
 	p7(t, env, server, bare)
+	p8(t, server, native)
 }
 
 // p1 is what a warm run of BlazeFace costs through the whole program, over
