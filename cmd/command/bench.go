@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,8 @@ type benchFlags struct {
 	warmup          int
 	format          string
 	suite           string
+	chart           string // file to draw to
+	baseline        string // file of an earlier suite
 	baselineBin     string
 	acceptStored    bool
 }
@@ -35,12 +38,13 @@ func (c *cli) bench() *cobra.Command {
 		Long: `Measure how fast a model runs, record it, and compare it.
 
 With --baseline-bin another build of this program measures in turn with this
-one, so that a drift of the machine is in both. With --baseline the other side
-is an earlier run or, for a suite, a file of one (bench --suite FILE --json):
-then a slow-down is only told, unless --accept-stored says that it counts. The
-exit code is 3 if it became slower, and 4 if the sides can't be compared or are
-too few to tell: measure at least 5 rounds, better 10.`,
-		Example: `  ipfs-accelerate bench minilm "a sentence of usual length" --batch-sizes 1,8
+one, so that a drift of the machine is in both. With --compare the other side
+is an earlier run, and for a suite with --baseline the file of an earlier one
+(bench --suite FILE --json): then a slow-down is only told, unless
+--accept-stored says that it counts. The exit code is 3 if it became slower,
+and 4 if the sides can't be compared or are too few to tell: measure at least 5
+rounds, better 10.`,
+		Example: `  ipfs-accelerate bench minilm "a sentence of usual length" --batch 1,8
   ipfs-accelerate bench blazeface --workload server --latency-bound 20ms
   ipfs-accelerate bench blazeface --rounds 10 --baseline-bin ./ipfs-accelerate-before
   ipfs-accelerate bench --suite examples/suites/small.yaml --format markdown`,
@@ -52,7 +56,7 @@ too few to tell: measure at least 5 rounds, better 10.`,
 	f.StringVar(&r.Task, "task", "", "Hugging Face task id (default: what the model's files say)")
 	f.StringVar(&r.Workload, "workload", "latency", "latency, offline, server, cold_start, memory, fetch, import or accuracy")
 	f.StringSliceVar(&r.Devices, "devices", []string{"all"}, "devices or platforms of detect")
-	f.IntSliceVar(&r.BatchSizes, "batch-sizes", []int{1}, "items per run")
+	f.IntSliceVar(&r.BatchSizes, "batch", []int{1}, "items per run")
 	f.StringVar(&r.Precision, "precision", "auto", "auto, fp32, fp16 or int8")
 	f.IntVar(&r.Iterations, "iterations", 0, "samples wanted (default 200, or 10 where each loads the model)")
 	f.DurationVar(&b.duration, "duration", 10*time.Second, "stop a measurement after this long")
@@ -61,10 +65,12 @@ too few to tell: measure at least 5 rounds, better 10.`,
 	f.Float64Var(&r.Parameters.RatePerS, "rate", 0, "workload server: batches that arrive per second")
 	f.DurationVar(&b.bound, "latency-bound", 0, "workload server: find the highest rate whose 99th percentile holds this")
 	f.StringVar(&r.Parameters.Dataset, "dataset", "", "workload accuracy: a .jsonl file of input with label or embedding")
-	f.StringVar(&r.Baseline, "baseline", "", "id of a run to compare with; with --suite a file")
+	f.StringVar(&r.Baseline, "compare", "", "id of a run to compare with")
+	f.StringVar(&b.baseline, "baseline", "", "with --suite: a file of an earlier suite to compare with")
 	f.StringVar(&b.baselineBin, "baseline-bin", "", "another ipfs-accelerate to measure in turn with this one")
 	f.BoolVar(&b.acceptStored, "accept-stored", false, "exit with 3 for a slow-down against something stored, too")
 	f.StringVar(&b.suite, "suite", "", "a YAML file of models and workloads to measure")
+	f.StringVar(&b.chart, "chart", "", "draw the model's history by this workload to a PNG file")
 	f.StringVar(&b.format, "format", "table", "table, markdown or benchstat")
 	return cmd
 }
@@ -79,6 +85,8 @@ func (c *cli) runBench(cmd *cobra.Command, b *benchFlags, args []string) error {
 	switch {
 	case (b.suite == "") == (len(args) == 0):
 		return usageError{errors.New("name either a model or, with --suite, a file")}
+	case b.suite != "" && (b.r.Baseline != "" || b.chart != ""), b.suite == "" && b.baseline != "":
+		return usageError{errors.New("--compare and --chart are for one model, --baseline is for a suite")}
 	case b.suite != "":
 		var err error
 		if s, err = readSuite(b.suite); err != nil {
@@ -97,6 +105,9 @@ func (c *cli) runBench(cmd *cobra.Command, b *benchFlags, args []string) error {
 		if err != nil {
 			return err
 		}
+		if err := c.drawHistory(cmd.Context(), a, b); err != nil {
+			return err
+		}
 		if c.json && b.suite == "" && b.baselineBin == "" { // as the tool answers
 			err = c.printJSON(r.Runs[0])
 		} else if c.json {
@@ -106,6 +117,14 @@ func (c *cli) runBench(cmd *cobra.Command, b *benchFlags, args []string) error {
 		}
 		return errors.Join(err, c.judge(r, b))
 	})
+}
+
+// drawHistory draws how the model has done so far.
+func (c *cli) drawHistory(ctx context.Context, a *app, b *benchFlags) error {
+	if b.chart == "" {
+		return nil
+	}
+	return drawReport(ctx, a, engine.ResultsRequest{Report: "history", Model: b.r.Model, Workload: b.r.Workload, Limit: 200}, b.chart)
 }
 
 // judge is what comparisons mean for the exit code.

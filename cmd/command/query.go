@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -26,15 +27,14 @@ func (c *cli) query() *cobra.Command {
 				r.SQL = args[0]
 			}
 			return c.with(func(a *app) error {
-				r.Chart = chart != ""
+				if chart != "" {
+					if err := drawReport(cmd.Context(), a, r, chart); err != nil {
+						return err
+					}
+				}
 				answer, err := a.engine.Results(cmd.Context(), r, nil)
 				if err != nil {
 					return err
-				}
-				if chart != "" {
-					if err := os.WriteFile(chart, answer.Pictures[0].PNG, 0o644); err != nil {
-						return err
-					}
 				}
 				if c.json {
 					return c.printJSON(answer)
@@ -56,6 +56,16 @@ func (c *cli) query() *cobra.Command {
 	f.StringVar(&chart, "chart", "", "also draw it as a PNG: of report history, percentiles or compare")
 	f.StringSliceVar(&r.Fields, "fields", nil, "only these columns")
 	return cmd
+}
+
+// drawReport draws a report to a file.
+func drawReport(ctx context.Context, a *app, r engine.ResultsRequest, file string) error {
+	r.Chart = true
+	answer, err := a.engine.Results(ctx, r, nil)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, answer.Pictures[0].PNG, 0o644)
 }
 
 func printResults(w io.Writer, a engine.Results) {

@@ -109,9 +109,9 @@ type namedComparison struct {
 func (c *cli) measureSuite(ctx context.Context, a *app, s suite, b *benchFlags) (suiteReport, error) {
 	r := suiteReport{Suite: s.Name}
 	var stored []engine.Benchmark
-	if b.suite != "" && b.r.Baseline != "" {
+	if b.baseline != "" {
 		var err error
-		if stored, err = readBaseline(b.r.Baseline); err != nil {
+		if stored, err = readBaseline(b.baseline); err != nil {
 			return r, err
 		}
 	}
@@ -168,7 +168,7 @@ func benchArgs(home string, q engine.BenchmarkRequest) []string {
 		add("--devices", strings.Join(q.Devices, ","))
 	}
 	for _, n := range q.BatchSizes {
-		add("--batch-sizes", strconv.Itoa(n))
+		add("--batch", strconv.Itoa(n))
 	}
 	if q.Iterations > 0 {
 		add("--iterations", strconv.Itoa(q.Iterations))

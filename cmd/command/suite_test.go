@@ -129,7 +129,7 @@ func TestBenchArgs(t *testing.T) {
 		Model: "m", Inputs: []string{"a b"}, Workload: "server", Devices: []string{"cpu"}, BatchSizes: []int{1, 8}, Iterations: 5, DurationS: 1.5,
 		Warmup: &warmup, Parameters: engine.BenchmarkParameters{RatePerS: 2.5, LatencyBoundMS: 20, Dataset: "d"},
 	}), "|")
-	for _, want := range []string{"bench|--json", "--workload|server", "|m|a b|", "--devices|cpu", "--batch-sizes|1|--batch-sizes|8", "--iterations|5", "--duration|1.5s", "--warmup|3", "--rate|2.5", "--latency-bound|20ms", "--dataset|d"} {
+	for _, want := range []string{"bench|--json", "--workload|server", "|m|a b|", "--devices|cpu", "--batch|1|--batch|8", "--iterations|5", "--duration|1.5s", "--warmup|3", "--rate|2.5", "--latency-bound|20ms", "--dataset|d"} {
 		if !strings.Contains(args, want) {
 			t.Errorf("%s has no %s", args, want)
 		}
