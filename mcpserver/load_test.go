@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -151,26 +150,5 @@ func TestLoad(t *testing.T) {
 	t.Logf("%d right, %d overloaded, %d wrong; p99 of the 5 ms tool %s", all.right, all.overloaded, all.wrong, all.p99())
 	if all.wrong > 0 || all.right*100 < 95*64*calls {
 		t.Errorf("%d right, %d overloaded, %d wrong", all.right, all.overloaded, all.wrong)
-	}
-}
-
-// BenchmarkLoad reports the median, of five rounds side by side, of the time
-// that one in a hundred calls takes longer than: here over bare mcp-go.
-func BenchmarkLoad(b *testing.B) {
-	ours := httptest.NewServer(loaded(newFake()).Handler(mcpserver.HTTPOptions{}))
-	defer ours.Close()
-	plain := httptest.NewServer(bare(newFake()))
-	defer plain.Close()
-	for range b.N {
-		var here, there []time.Duration
-		for round := range uint64(5) {
-			here = append(here, load(b, ours.URL, 200, round).p99())
-			there = append(there, load(b, plain.URL, 200, round).p99())
-		}
-		slices.Sort(here)
-		slices.Sort(there)
-		b.ReportMetric(float64(here[2].Microseconds())/1000, "p99-ms")
-		b.ReportMetric(float64(there[2].Microseconds())/1000, "bare-p99-ms")
-		b.ReportMetric(float64(here[2])/float64(there[2]), "ratio")
 	}
 }

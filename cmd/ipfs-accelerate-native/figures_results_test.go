@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
 )
 
 const (
@@ -27,6 +29,26 @@ const (
 func p8(t *testing.T, server, native string) {
 	recording(t)
 	asking(t, server, native)
+	likeness(t, server, native)
+}
+
+// likeness compares this build with itself, in turn: a comparison must not
+// tell a difference.
+func likeness(t *testing.T, server, native string) {
+	cmd := exec.Command(server, "bench", blazeFaceFolder, "--rounds", "10", "--iterations", "30", "--baseline-bin", server, "--json", "--home", t.TempDir())
+	cmd.Env = append(os.Environ(), "IPFS_ACCELERATE_NATIVE="+native, "ORT_LIB="+enginetest.Runtime(t))
+	out, err := cmd.Output()
+	must(t, err)
+	var report struct{ Comparisons []benchdb.Comparison }
+	must(t, json.Unmarshal(out, &report))
+	alarms := 0.0
+	for _, c := range report.Comparisons {
+		fmt.Printf("# P8a %s, change %+.3f\n", c.Verdict, *c.Change)
+		if c.Verdict != benchdb.Indistinguishable {
+			alarms++
+		}
+	}
+	figure("P8a", alarms, "alarms", 0)
 }
 
 func recording(t *testing.T) {
