@@ -6,12 +6,16 @@ package mcpserver_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/mark3labs/mcp-go/server"
+
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/mcpserver"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/tools"
 )
 
 const (
@@ -28,17 +32,26 @@ func TestFigures(t *testing.T) {
 // than, over a bare mcp-go server with the same tools: medians of rounds in
 // turn.
 func loadFigure(t *testing.T) {
-	ours := httptest.NewServer(loaded(newFake()).Handler(mcpserver.HTTPOptions{}))
-	defer ours.Close()
+	ours := serveWith(t, loaded(newFake()), mcpserver.HTTPOptions{Drain: time.Minute})
 	plain := httptest.NewServer(bare(newFake()))
 	defer plain.Close()
 	var here, there []time.Duration
 	for round := range uint64(loadRounds) {
-		here = append(here, load(t, ours.URL, 200, round).p99())
+		here = append(here, load(t, ours.url, 200, round).p99())
 		there = append(there, load(t, plain.URL, 200, round).p99())
 	}
 	fmt.Printf("# M1 median p99 of %d rounds: ours %v, bare %v\n", loadRounds, middle(here), middle(there))
 	printFigure("M1", float64(middle(here))/float64(middle(there)), "ratio", 3)
+}
+
+// bare is mcp-go alone, with the same tools.
+func bare(e *fake) http.Handler {
+	s := server.NewMCPServer("bare", "1", server.WithToolCapabilities(false))
+	s.AddTools(tools.All(e, nil)...)
+	work(s)
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", server.NewStreamableHTTPServer(s))
+	return mux
 }
 
 // cancelFigure is how long it takes from a client's word that a call is taken

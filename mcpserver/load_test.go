@@ -38,16 +38,6 @@ func loaded(e *fake) *mcpserver.Server {
 	}}, mcpserver.Options{})
 }
 
-// bare is mcp-go alone, with the same tools.
-func bare(e *fake) http.Handler {
-	s := server.NewMCPServer("bare", "1", server.WithToolCapabilities(false))
-	s.AddTools(tools.All(e, nil)...)
-	work(s)
-	mux := http.NewServeMux()
-	mux.Handle("/mcp", server.NewStreamableHTTPServer(s))
-	return mux
-}
-
 // A tally is how the calls of many clients went.
 type tally struct {
 	mu                       sync.Mutex
