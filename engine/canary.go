@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 )
 
@@ -44,31 +43,23 @@ type verdict struct {
 	verification *Verification
 	sandbox      string
 	err          error
-}
-
-// verdicts remembers the verdict on each device of this process.
-type verdicts struct {
-	mu sync.Mutex // guards by
-	by map[string]verdict
+	at           time.Time
 }
 
 // verify returns the verdict on a device, running the canary if it is wanted
 // and either has not run yet or must again.
 func (e *Engine) verify(ctx context.Context, c candidate, wanted, again bool) verdict {
-	e.verified.mu.Lock()
-	defer e.verified.mu.Unlock()
-	v, ok := e.verified.by[c.ID]
-	if !wanted || (ok && v.ran && !again) {
+	e.verified.turn.Lock()
+	defer e.verified.turn.Unlock()
+	v := e.verified.get(c.ID)
+	if !wanted || (v.ran && !again) {
 		return v
 	}
 	v = e.runCanary(ctx, c)
-	if ctx.Err() != nil {
-		return v // says nothing about the device
+	v.at = time.Now()
+	if ctx.Err() == nil { // else it says nothing about the device
+		e.verified.put(c.ID, v)
 	}
-	if e.verified.by == nil {
-		e.verified.by = map[string]verdict{}
-	}
-	e.verified.by[c.ID] = v
 	return v
 }
 

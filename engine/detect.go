@@ -171,6 +171,9 @@ func (e *Engine) status(p hardware.Platform, found []candidate, missing error) P
 	}
 	switch {
 	case len(st.Devices) > 0 || !st.Present:
+	case e.denies(p.Kind):
+		info := Explain(denied(p.Kind))
+		st.Reason, st.Fix = info.Message, info.Hint
 	case missing != nil && p.Kind == hardware.CPU:
 		info := Explain(missing)
 		st.Reason, st.Fix = info.Message, info.Hint

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -37,8 +38,19 @@ type Options struct {
 	Wait bool
 
 	// SessionMemory bounds the bytes of idle sessions kept open. Zero means
-	// half of the machine's memory.
+	// half of the machine's memory, which is also the most.
 	SessionMemory int64
+
+	// MemoryLimit bounds the bytes of all sessions together: idle ones are
+	// closed to keep to it, what does not fit then is ErrOutOfMemory. Zero
+	// means no limit.
+	MemoryLimit int64
+
+	// Preferences say what to run on until SetPreferences says otherwise.
+	Preferences Preferences
+
+	// Observer is told what was done. It may be nil.
+	Observer Observer
 
 	// Concurrency bounds how many runs compute at once. Zero means one per
 	// processor core.
@@ -61,6 +73,10 @@ type Engine struct {
 	env      func() environment
 	verified verdicts
 	files    runFiles
+	load     load
+	health   health
+
+	preferences atomic.Pointer[Preferences]
 
 	mu     sync.Mutex // guards runs and closed
 	runs   map[string]*run
@@ -75,11 +91,12 @@ func New(o Options) *Engine {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{o: o, log: log, runs: map[string]*run{}, files: runFiles{dir: o.Dir}}
+	e := &Engine{o: o, log: log, runs: map[string]*run{}, files: runFiles{dir: o.Dir}, health: newHealth()}
+	e.SetPreferences(o.Preferences)
 	e.base, e.stop = context.WithCancel(context.Background())
 	e.host = sync.OnceValues(func() (hardware.Host, error) { return hardware.Probe(e.base) })
 	e.env = sync.OnceValue(e.environment)
-	e.sessions = newSessionCache(e.sessionMemory)
+	e.sessions = newSessionCache(e.sessionMemory, o.MemoryLimit)
 	e.loaded = newModelCache()
 	e.compute = semaphore.NewWeighted(int64(e.concurrency()))
 	return e
@@ -98,14 +115,14 @@ func (e *Engine) Close() error {
 }
 
 func (e *Engine) sessionMemory() int64 {
+	most := int64(1 << 30)
+	if h, err := e.host(); err == nil {
+		most = usableMemory(h) / 2
+	}
 	if e.o.SessionMemory > 0 {
-		return e.o.SessionMemory
+		return min(e.o.SessionMemory, most)
 	}
-	h, err := e.host()
-	if err != nil {
-		return 1 << 30
-	}
-	return usableMemory(h) / 2
+	return most
 }
 
 // usableMemory is the machine's memory or its control group's, in bytes.

@@ -319,13 +319,14 @@ func TestInfer_retriesACrashOnce(t *testing.T) {
 	for crashes, works := range map[int64]bool{1: true, 2: false} {
 		var left atomic.Int64
 		left.Store(crashes)
-		fake := &enginetest.Fake{Ops: map[string]enginetest.Op{"Crash": func(_ context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
+		ops := linear(0)
+		ops["Crash"] = func(_ context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
 			if left.Add(-1) >= 0 {
 				return nil, engine.Errorf(engine.ErrRunnerCrashed, "killed")
 			}
 			return in, nil
-		}}}
-		w := newWorld(t, fake, engine.Options{})
+		}
+		w := newWorld(t, &enginetest.Fake{Ops: ops}, engine.Options{})
 		m := enginetest.Identity(om.Float, 1)
 		m.Graph.Nodes[0].Op = "Crash"
 		w.add(t, "fragile", m)

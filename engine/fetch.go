@@ -167,9 +167,11 @@ func (e *Engine) obtain(ctx context.Context, r FetchRequest, report func(Progres
 			return ipfsstore.Fetched{}, err
 		}
 	}
+	start := time.Now()
 	got, err := e.o.Models.Fetch(ctx, r.Model, ipfsstore.FetchOptions{
 		Name: r.Name, Files: r.Files, Sources: r.Sources, MaxBytes: limit, Pin: r.Pin, Progress: progress,
 	})
+	e.asked(ctx, start, got.Sources, err)
 	if err != nil {
 		return got, e.storeError(ctx, r.Model, err)
 	}

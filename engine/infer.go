@@ -80,6 +80,7 @@ func (e *Engine) Infer(ctx context.Context, r InferRequest, report func(Progress
 		err := causeOf(ctx, in.do(ctx))
 		in.t.Total = ms(time.Since(in.start))
 		in.out.TimingsMS = &in.t
+		in.observe(ctx, err)
 		in.out.Recorded = e.record(ctx, benchdb.Batch{Inferences: []benchdb.Inference{in.row(err)}})
 		if !in.out.Recorded {
 			in.out.Warnings = append(in.out.Warnings, "the measurement could not be recorded")
@@ -135,7 +136,7 @@ func (in *inferring) do(ctx context.Context) error {
 		return err
 	}
 	if in.r.Explain {
-		in.out.Ranking = ranking(devices)
+		in.out.Ranking = in.e.ranking(devices)
 	}
 	done, err := in.queue(ctx)
 	if err != nil {
@@ -154,7 +155,7 @@ func (in *inferring) findModel(ctx context.Context) error {
 	}
 	in.t.Fetch = ms(time.Since(began))
 	in.model, in.out.Cache = m, level
-	if in.file, err = m.OnnxFileFor(in.r.Precision); err != nil {
+	if in.file, err = in.e.onnxFile(&m.Model, in.r.Precision); err != nil {
 		return err
 	}
 	if in.graph, err = m.graph(in.file); err != nil {
@@ -220,11 +221,15 @@ func (in *inferring) prepare(ctx context.Context) (func(context.Context, Session
 func (in *inferring) queue(ctx context.Context) (done func(), err error) {
 	began := time.Now()
 	n := int64(min(in.e.planThreads(&in.model.Model), in.e.concurrency()))
-	if err := in.e.compute.Acquire(ctx, n); err != nil {
+	in.e.load.queued.Add(1)
+	err = in.e.compute.Acquire(ctx, n)
+	in.e.load.queued.Add(-1)
+	if err != nil {
 		return nil, err
 	}
 	in.t.Queue = ms(time.Since(began))
-	return func() { in.e.compute.Release(n) }, nil
+	in.e.load.running.Add(1)
+	return func() { in.e.load.running.Add(-1); in.e.compute.Release(n) }, nil
 }
 
 // tryDevices does the work on the first device that can.
@@ -232,9 +237,12 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 	var first error
 	for i, c := range devices {
 		o := in.e.open(in.model, c, in.t.add)
+		o.file = in.file
 		err := work(ctx, o)
 		if errors.Is(err, ErrRunnerCrashed) { // a model has no memory between runs, so once more is safe
 			in.out.Warnings = append(in.out.Warnings, "the process that ran the model died and was started again")
+			in.e.log.WarnContext(ctx, "a runner died and is started again", "run_id", in.run.id, "device", c.ID, "error", err)
+			in.e.suspect(c)
 			err = work(ctx, o)
 		}
 		o.release()

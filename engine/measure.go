@@ -31,6 +31,7 @@ func (b *benchmarking) measure(ctx context.Context, m measurement, total int) (B
 	if m.c != nil {
 		x.res.Device = m.c.ID
 		x.o = b.e.open(b.model, *m.c, x.loaded)
+		x.o.file = b.out.Model.File
 		defer x.o.release()
 		b.out.Plan = &PlanInfo{Threads: x.o.threads, BatchSize: m.batch, Precision: b.graph.Precision}
 	}

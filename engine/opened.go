@@ -13,6 +13,7 @@ type opened struct {
 	m       *loadedModel
 	c       candidate
 	threads int
+	file    string              // that runs when none is named; "" is the model's main one
 	loading func(time.Duration) // told how long each opening took
 
 	mu      sync.Mutex // guards what follows
@@ -27,6 +28,9 @@ func (e *Engine) open(m *loadedModel, c candidate, loading func(time.Duration)) 
 
 // Open returns the session of one of the model's files.
 func (o *opened) Open(ctx context.Context, file string) (Session, error) {
+	if file == "" {
+		file = o.file
+	}
 	if file == "" {
 		f, err := o.m.OnnxFile()
 		if err != nil {
@@ -45,8 +49,8 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 	}
 	began := time.Now()
 	key := sessionKey{o.m.Root, file, o.c.provider.Name(), o.c.ID, o.threads}
-	s, hit, err := o.e.sessions.acquire(ctx, key, o.m.bytes(), func(ctx context.Context) (Session, error) {
-		return o.c.provider.NewSession(ctx, &o.m.Model, file, Plan{Device: o.c.Device, Precision: g.Precision, BatchSize: 1, Threads: o.threads})
+	s, hit, err := o.e.sessions.acquire(ctx, key, o.m.bytes(), func(ctx context.Context, room int64) (Session, error) {
+		return o.c.provider.NewSession(ctx, &o.m.Model, file, Plan{Device: o.c.Device, Precision: g.Precision, BatchSize: 1, Threads: o.threads, Memory: room})
 	})
 	if err != nil {
 		return nil, err
@@ -57,6 +61,9 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 	}
 	o.byFile[file] = s
 	o.sandbox = s.sandboxOf(ctx)
+	if !hit {
+		o.e.sessions.weigh(s)
+	}
 	return s.s, nil
 }
 

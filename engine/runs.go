@@ -191,6 +191,7 @@ func (e *Engine) finish(r *run, c *Common, a any, err error, keep bool) error {
 	delete(e.runs, r.id)
 	e.mu.Unlock()
 	err = contextError(err)
+	e.health.failed(err)
 	c.Status = benchdb.Completed
 	switch {
 	case errors.Is(err, ErrCancelled):

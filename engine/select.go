@@ -50,6 +50,10 @@ func (e *Engine) candidates(ctx context.Context) ([]candidate, error) {
 			reasons = append(reasons, err)
 		}
 		for _, d := range ds {
+			if e.denies(d.Kind) {
+				reasons = append(reasons, denied(d.Kind))
+				continue
+			}
 			all = append(all, candidate{d, p})
 		}
 	}
@@ -59,17 +63,9 @@ func (e *Engine) candidates(ctx context.Context) ([]candidate, error) {
 		return nil, reasons[0]
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(score(b), score(a)), strings.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(e.score(b), e.score(a)), strings.Compare(a.ID, b.ID))
 	})
 	return all, nil
-}
-
-// score is a candidate's priority. A simulator comes after everything real.
-func score(c candidate) float64 {
-	if c.Simulated {
-		return 0
-	}
-	return priority[c.Kind]
 }
 
 // choose returns the devices to try for a request, best first: "auto" (or "")
@@ -89,7 +85,7 @@ func (e *Engine) choose(ctx context.Context, device string) ([]candidate, error)
 		}
 	}
 	if len(out) > 0 {
-		return out, nil
+		return e.trusted(ctx, out)
 	}
 	return nil, e.noDevice(device, ids)
 }
@@ -115,13 +111,10 @@ func (e *Engine) noDevice(device string, ids []string) error {
 }
 
 // ranking shows how the candidates were considered.
-func ranking(cs []candidate) []Ranked {
+func (e *Engine) ranking(cs []candidate) []Ranked {
 	out := make([]Ranked, len(cs))
 	for i, c := range cs {
-		out[i] = Ranked{Device: c.ID, Score: score(c), Reason: "platform priority"}
-		if c.Simulated {
-			out[i].Reason = "a simulator is never chosen by auto"
-		}
+		out[i] = Ranked{Device: c.ID, Score: e.score(c), Reason: e.whyRanked(c)}
 	}
 	return out
 }

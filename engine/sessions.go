@@ -16,7 +16,8 @@ type sessionKey struct {
 // the next call, the least recently used idle ones are closed when they are
 // together larger than the budget.
 type sessionCache struct {
-	budget func() int64 // bytes
+	budget func() int64 // bytes that idle ones may take with the others
+	limit  int64        // bytes that all may take; 0 is no limit
 
 	mu     sync.Mutex // guards what follows and the fields of entries
 	open   map[sessionKey]*cachedSession
@@ -37,13 +38,14 @@ type cachedSession struct {
 	info     SessionInfo // set by describe
 }
 
-func newSessionCache(budget func() int64) *sessionCache {
-	return &sessionCache{budget: budget, open: map[sessionKey]*cachedSession{}}
+func newSessionCache(budget func() int64, limit int64) *sessionCache {
+	return &sessionCache{budget: budget, limit: limit, open: map[sessionKey]*cachedSession{}}
 }
 
 // acquire returns the session of key, opening it if nobody has; bytes is what
-// it is thought to take. hit says that it was open already. release it.
-func (c *sessionCache) acquire(ctx context.Context, key sessionKey, bytes int64, open func(context.Context) (Session, error)) (s *cachedSession, hit bool, err error) {
+// it is thought to take, and room what it may (0: as much as it likes). hit
+// says that it was open already. release it.
+func (c *sessionCache) acquire(ctx context.Context, key sessionKey, bytes int64, open func(ctx context.Context, room int64) (Session, error)) (s *cachedSession, hit bool, err error) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -59,9 +61,14 @@ func (c *sessionCache) acquire(ctx context.Context, key sessionKey, bytes int64,
 	e := &cachedSession{ready: make(chan struct{}), bytes: bytes, users: 1, lastUse: c.clock}
 	c.open[key] = e
 	evicted := c.evict()
+	room, fits := c.room(e)
 	c.mu.Unlock()
 	closeAll(evicted) //nolint:errcheck // they are given up either way
-	e.s, e.err = open(ctx)
+	if fits {
+		e.s, e.err = open(ctx, room)
+	} else {
+		e.err = c.full(bytes)
+	}
 	close(e.ready)
 	if e.err != nil {
 		c.forget(key, e)
@@ -114,7 +121,11 @@ func (c *sessionCache) evict() []*cachedSession {
 		total += e.bytes
 	}
 	var out []*cachedSession
-	for budget := c.budget(); total > budget; {
+	budget := c.budget()
+	if c.limit > 0 {
+		budget = min(budget, c.limit)
+	}
+	for total > budget {
 		var oldest sessionKey
 		var found *cachedSession
 		for k, e := range c.open {
@@ -130,6 +141,47 @@ func (c *sessionCache) evict() []*cachedSession {
 		out = append(out, found)
 	}
 	return out
+}
+
+// room is what a session may take beside the others, and whether that is
+// enough; c.mu is held.
+func (c *sessionCache) room(e *cachedSession) (room int64, fits bool) {
+	if c.limit == 0 {
+		return 0, true
+	}
+	room = c.limit
+	for _, other := range c.open {
+		if other != e {
+			room -= other.bytes
+		}
+	}
+	return room, room > 0 && e.bytes <= room
+}
+
+// full is the error for a session that does not fit beside those in use.
+func (c *sessionCache) full(bytes int64) error {
+	e := Errorf(ErrOutOfMemory, "the model takes at least %d bytes more, and all models together may take %d", bytes, c.limit)
+	e.Retryable = true
+	return e.WithHint("wait until other calls are done, take a smaller model or precision int8, or raise hardware.memory_limit")
+}
+
+// weigh counts a session with what it really takes, once that is known.
+func (c *sessionCache) weigh(e *cachedSession) {
+	c.mu.Lock()
+	e.bytes = max(e.bytes, e.info.MemoryBytes)
+	evicted := c.evict()
+	c.mu.Unlock()
+	closeAll(evicted) //nolint:errcheck // they are given up either way
+}
+
+// size is how many sessions are open and what they take.
+func (c *sessionCache) size() (n int, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.open {
+		bytes += e.bytes
+	}
+	return len(c.open), bytes
 }
 
 // drop closes the sessions of a model whose files have changed.

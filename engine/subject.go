@@ -23,7 +23,7 @@ func (b *benchmarking) prepare(ctx context.Context) error {
 		return err
 	}
 	b.model = m
-	file, err := m.OnnxFileFor(b.r.Precision)
+	file, err := b.e.onnxFile(&m.Model, b.r.Precision)
 	if err != nil {
 		return err
 	}
