@@ -42,7 +42,7 @@ type Fetching struct {
 	Path       string          `json:"path,omitempty"`
 	Complete   bool            `json:"complete"`
 	Verified   bool            `json:"verified"`
-	Level      string          `json:"level,omitempty" jsonschema:"enum=L2,enum=L4"`
+	Level      string          `json:"level,omitempty"`
 	Storage    string          `json:"storage,omitempty" jsonschema:"enum=hardlink,enum=reflink,enum=copy"`
 	Sources    []SourceUse     `json:"sources,omitempty"`
 	Task       string          `json:"task,omitempty"`

@@ -38,7 +38,7 @@ type Inference struct {
 	Tried      []Attempt       `json:"tried,omitempty"`
 	Ranking    []Ranked        `json:"ranking,omitempty"`
 	TimingsMS  *InferTimingsMS `json:"timings_ms,omitempty"`
-	Cache      string          `json:"cache,omitempty" jsonschema:"enum=L1,enum=L2,enum=L4"`
+	Cache      string          `json:"cache,omitempty"`
 	Recorded   bool            `json:"recorded"`
 	Files      []FileRef       `json:"files,omitempty"`
 	Truncated  bool            `json:"truncated"`

@@ -91,3 +91,17 @@ func (e *Engine) asked(ctx context.Context, start time.Time, stats []ipfsstore.S
 	}
 	e.o.Observer.Fetched(ctx, f)
 }
+
+type requestKey struct{}
+
+// WithRequestID notes which request of a client work is for: it is in every
+// line of the log about it.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, id)
+}
+
+// RequestID is what [WithRequestID] noted, or "".
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey{}).(string)
+	return id
+}

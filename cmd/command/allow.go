@@ -26,10 +26,7 @@ func allowed(folders []string, all bool) engine.Paths {
 func allowedFolders(names []string) ([]string, error) {
 	var out []string
 	for _, name := range names {
-		if rest, ok := strings.CutPrefix(name, "~"); ok && (rest == "" || os.IsPathSeparator(rest[0])) {
-			name = filepath.Join(userHome(), rest)
-		}
-		dir, err := filepath.Abs(name)
+		dir, err := filepath.Abs(tilde(name))
 		if err != nil {
 			return nil, err
 		}

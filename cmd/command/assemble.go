@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
@@ -36,14 +37,21 @@ type app struct {
 	store  *ipfsstore.Store
 	db     *benchdb.DB
 	runner *runner.Provider
+	native string
+	out    *logOutput
+	conf   atomic.Pointer[config.Loaded]
 }
+
+// settings are the configuration as it is now.
+func (a *app) settings() *config.Loaded { return a.conf.Load() }
 
 // appOptions are what differs between a command and a server.
 type appOptions struct {
-	allow       []string      // folders whose files callers may name
-	person      bool          // may name any file and waits as long as it takes
-	syncLimit   time.Duration // how long a call waits for its work
-	runtimeHint string        // how ONNX Runtime is installed
+	conf        *config.Loaded // nil: it is read
+	allow       []string       // folders whose files callers may name
+	person      bool           // may name any file and waits as long as it takes
+	syncLimit   time.Duration  // how long a call waits for its work
+	runtimeHint string         // how ONNX Runtime is installed
 }
 
 // person are the options of a command.
@@ -51,33 +59,38 @@ var person = appOptions{person: true, runtimeHint: installRuntime}
 
 // assemble builds the program out of its rooms. The caller closes the app.
 func (c *cli) assemble(o appOptions) (*app, error) {
-	log, err := c.logger()
+	conf := o.conf
+	if conf == nil {
+		var err error
+		if conf, err = c.configure(); err != nil {
+			return nil, err
+		}
+	}
+	a := &app{home: c.dataHome(), native: nativePath(conf.Native)}
+	a.conf.Store(conf)
+	var err error
+	if a.log, a.out, err = c.logger(conf.Logging); err != nil {
+		return nil, err
+	}
+	a.warn(conf)
+	sources, err := c.openSources(conf.Config)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{home: c.dataHome(), log: log}
-	conf, err := config.Load(a.home)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	sources, err := c.openSources(conf)
-	if err != nil {
+	if a.store, err = ipfsstore.Open(filepath.Join(a.home, "store"), ipfsstore.Options{Sources: sources, Logger: a.log}); err != nil {
 		return nil, err
 	}
-	if a.store, err = ipfsstore.Open(filepath.Join(a.home, "store"), ipfsstore.Options{Sources: sources, Logger: log}); err != nil {
-		return nil, err
-	}
-	native := nativePath()
-	if a.db, err = benchdb.Open(filepath.Join(a.home, "benchdb"), benchdb.Options{Command: []string{native, "worker"}, Logger: log}); err != nil {
+	if a.db, err = benchdb.Open(filepath.Join(a.home, "benchdb"), benchdb.Options{Command: []string{a.native, "worker"}, Logger: a.log}); err != nil {
 		return nil, errors.Join(err, a.store.Close())
 	}
 	a.runner = runner.New(runner.Options{
-		Command: []string{native, "runner"}, Library: a.library, RuntimeHint: o.runtimeHint, Logger: log,
+		Command: []string{a.native, "runner"}, Library: a.library, RuntimeHint: o.runtimeHint, Logger: a.log,
 	})
 	a.engine = engine.New(engine.Options{
 		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Scratch: a.scratch(sources), Dir: filepath.Join(a.home, "engine"),
 		Paths: allowed(append(o.allow, conf.AllowPaths...), o.person), SyncLimit: o.syncLimit, Wait: o.person,
-		Logger: log, Version: Version,
+		SessionMemory: int64(conf.Performance.CacheSize), MemoryLimit: int64(conf.Hardware.MemoryLimit), Concurrency: conf.Performance.ParallelRequests,
+		Preferences: preferences(conf.Hardware), Logger: a.log, Version: Version,
 	})
 	return a, nil
 }
@@ -141,20 +154,21 @@ func (c *cli) dataHome() string {
 
 // library finds ONNX Runtime.
 func (a *app) library() (string, error) {
-	if lib := os.Getenv(config.EnvORT); lib != "" {
+	if lib := a.settings().ORTLib; lib != "" {
 		if _, err := os.Stat(lib); err != nil {
-			return "", engine.Errorf(engine.ErrRuntimeMissing, "%s names a file that is not there", config.EnvORT).WithHint("correct it or unset it; then %s", installRuntime)
+			return "", engine.Errorf(engine.ErrRuntimeMissing, "%s names a file that is not there", a.settings().Origin("ort_lib").Said()).
+				WithHint("correct it or leave it out; then %s", installRuntime)
 		}
 		return lib, nil
 	}
 	return runner.Library(filepath.Join(a.home, "runtime"))
 }
 
-// nativePath finds the second binary: where the environment says, beside this
+// nativePath finds the second binary: where the configuration says, beside this
 // one, or on PATH. What is not found is said by the first call that needs it.
-func nativePath() string {
-	if p := os.Getenv(config.EnvNative); p != "" {
-		return p
+func nativePath(configured string) string {
+	if configured != "" {
+		return configured
 	}
 	name := nativeName
 	if runtime.GOOS == "windows" {
@@ -172,9 +186,19 @@ func nativePath() string {
 	return name
 }
 
-// openSources makes the configured sources: those of the command line first.
+// The names of the sources that have keys of their own.
+const (
+	localNode = "local-node"
+	gateway   = "gateway"
+)
+
+// openSources makes the configured sources: a node of this machine first, then
+// those of the command line.
 func (c *cli) openSources(conf config.Config) ([]ipfsstore.Source, error) {
 	var all []config.Source
+	if conf.IPFS.LocalNode != "" {
+		all = append(all, config.Source{Name: localNode, URL: conf.IPFS.LocalNode})
+	}
 	for _, s := range c.sources {
 		parsed, err := config.ParseSource(s)
 		if err != nil {
@@ -182,13 +206,17 @@ func (c *cli) openSources(conf config.Config) ([]ipfsstore.Source, error) {
 		}
 		all = append(all, parsed)
 	}
+	all = append(all, conf.Sources...)
+	if conf.IPFS.Gateway != "" {
+		all = append(all, config.Source{Name: gateway, URL: conf.IPFS.Gateway})
+	}
 	var out []ipfsstore.Source
 	var names []string
-	for _, s := range append(all, conf.Sources...) {
+	for _, s := range all {
 		if slices.Contains(names, s.Name) {
 			return nil, usageError{fmt.Errorf("two sources are called %q", s.Name)}
 		}
-		src, err := trustless.New(s.Name, s.URL, trustless.Options{})
+		src, err := trustless.New(s.Name, s.URL, trustless.Options{Idle: time.Duration(conf.IPFS.Timeout), Tier: tierOf(s.Name)})
 		if err != nil {
 			return nil, usageError{err}
 		}
@@ -197,11 +225,10 @@ func (c *cli) openSources(conf config.Config) ([]ipfsstore.Source, error) {
 	return out, nil
 }
 
-// logger writes to stderr, for stdout belongs to answers and the protocol.
-func (c *cli) logger() (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
-		return nil, usageError{fmt.Errorf("log level %q is none of debug, info, warn and error", c.logLevel)}
+// tierOf is the level of the cache that a source is of; "" is far away.
+func tierOf(source string) string {
+	if source == localNode {
+		return "L3"
 	}
-	return slog.New(c.logHandler(level)), nil
+	return ""
 }

@@ -47,7 +47,7 @@ func (c *cli) doctor() *cobra.Command {
 
 // examine tries each part for real.
 func (c *cli) examine(ctx context.Context, a *app) []finding {
-	found := []finding{c.examineHome(a), examineNative()}
+	found := []finding{c.examineHome(a), examineNative(a)}
 	library, err := a.library()
 	found = append(found, result("runtime", filepath.Base(library), err))
 	d, err := a.engine.Detect(ctx, engine.DetectRequest{Platforms: []hardware.Kind{hardware.CPU}, Refresh: true}, nil)
@@ -78,11 +78,11 @@ func (c *cli) examineHome(a *app) finding {
 	return f
 }
 
-func examineNative() finding {
-	path, err := exec.LookPath(nativePath())
+func examineNative(a *app) finding {
+	path, err := exec.LookPath(a.native)
 	f := result("native", path, err)
 	if err != nil {
-		f.Fix = "put " + nativeName + " beside ipfs-accelerate or on PATH, or name it in " + config.EnvNative
+		f.Fix = "put " + nativeName + " beside ipfs-accelerate or on PATH, or name it in IPFS_ACCELERATE_NATIVE"
 	}
 	return f
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -9,14 +10,74 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+	"gopkg.in/natefinch/lumberjack.v2"
 
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
 
-// logHandler is for people: coloured on a terminal only.
-func (c *cli) logHandler(level slog.Level) slog.Handler {
-	return tint.NewTextHandler(c.err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(c.err)})
+// A logOutput is where the log goes, as it can change while the program runs.
+type logOutput struct {
+	level slog.LevelVar
+	file  *lumberjack.Logger // nil: stderr
 }
+
+// logger writes to stderr, for stdout belongs to answers and the protocol, or
+// to a file.
+func (c *cli) logger(l config.Logging) (*slog.Logger, *logOutput, error) {
+	out := &logOutput{}
+	if err := out.level.UnmarshalText([]byte(l.Level)); err != nil {
+		return nil, nil, err
+	}
+	w := c.err
+	if l.File != "" {
+		out.file = &lumberjack.Logger{Filename: l.File, MaxSize: megabytes(l.MaxSize), MaxBackups: l.Keep}
+		w = out.file
+	}
+	return slog.New(identified{out.handler(l.Format, w)}), out, nil
+}
+
+// megabytes is a size as the library counts, at least one.
+func megabytes(s config.Size) int { return int(max(1, s>>20)) }
+
+// handler is for people, coloured on a terminal only, or for machines.
+func (o *logOutput) handler(format string, w io.Writer) slog.Handler {
+	if format == "json" {
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: &o.level})
+	}
+	layout := time.TimeOnly
+	if o.file != nil {
+		layout = time.RFC3339
+	}
+	return tint.NewTextHandler(w, &tint.Options{Level: &o.level, TimeFormat: layout, NoColor: !isTerminal(w)})
+}
+
+// reopen lets go of the file, which may have been moved: the next line makes
+// it anew.
+func (o *logOutput) reopen() {
+	if o.file != nil {
+		o.file.Close() // the next line tries again
+	}
+}
+
+// identified adds the id of the request that a line is about.
+type identified struct{ slog.Handler }
+
+// Handle adds the id.
+func (h identified) Handle(ctx context.Context, r slog.Record) error {
+	if id := engine.RequestID(ctx); id != "" {
+		r.AddAttrs(slog.String("request_id", id))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs keeps adding it.
+func (h identified) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return identified{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup keeps adding it.
+func (h identified) WithGroup(name string) slog.Handler { return identified{h.Handler.WithGroup(name)} }
 
 // isTerminal reports whether a stream, to read or to write, is a terminal.
 func isTerminal(stream any) bool {

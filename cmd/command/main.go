@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
 
@@ -42,7 +44,7 @@ func Main(plugins ...func(*engine.Registry)) {
 // Run runs the program with the given arguments and streams, and returns its
 // exit code.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, plugins ...func(*engine.Registry)) int {
-	c := &cli{in: in, out: out, err: errOut, plugins: plugins}
+	c := &cli{in: in, out: out, err: errOut, plugins: plugins, given: map[string]config.Given{}}
 	root := c.root() //nolint:contextcheck // cobra hands it to each command
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -65,12 +67,13 @@ type cli struct {
 	out, err io.Writer
 	plugins  []func(*engine.Registry)
 
-	home     string
-	json     bool
-	timeout  time.Duration
-	logLevel string
-	sources  []string
-	allow    []string
+	home       string
+	configFile string
+	json       bool
+	timeout    time.Duration
+	sources    []string
+	allow      []string
+	given      map[string]config.Given // keys of the configuration, by flags
 
 	cancel context.CancelFunc // of --timeout
 }
@@ -101,9 +104,11 @@ func (c *cli) root() *cobra.Command {
 	f.StringVar(&c.home, "home", "", "data directory (default: $IPFS_ACCELERATE_HOME, else the system's usual place)")
 	f.BoolVar(&c.json, "json", false, "print JSON, and nothing else, on stdout")
 	f.DurationVar(&c.timeout, "timeout", 0, "give up after this long, such as 30s")
-	f.StringVar(&c.logLevel, "log-level", "warn", "debug, info, warn or error")
+	f.StringVar(&c.configFile, "config", "", "file of settings to read instead of the user's own")
+	c.keyFlags(f, false, func(name string, _ config.Key) bool { return strings.HasPrefix(name, "log-") })
+	c.keyFlags(f, true, func(name string, k config.Key) bool { return name == k.Flags[0] })
 	f.StringArrayVar(&c.sources, "source", nil, "trustless gateway to fetch models from, URL or NAME=URL (repeatable)")
-	root.AddCommand(c.serve(), c.call(), c.detect(), c.infer(), c.bench(), c.query(), c.benchdb(), c.models(), c.runtime(), c.doctor(), c.version())
+	root.AddCommand(c.serve(), c.call(), c.detect(), c.infer(), c.bench(), c.query(), c.benchdb(), c.models(), c.runtime(), c.doctor(), c.config(), c.version())
 	usageErrors(root)
 	return root
 }

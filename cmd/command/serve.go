@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/mcpserver"
 )
 
@@ -27,65 +29,43 @@ const serverRuntimeHint = "set ORT_LIB in the server's environment, or have a pe
 // tokenName is the file of the data directory that holds the token of http.
 const tokenName = "token"
 
-// serving are the flags of serve.
-type serving struct {
-	transports []string
-	listen     string
-	gateway    bool
-	drain      time.Duration
-
-	auth      string
-	hosts     []string
-	cert, key string
-	plaintext bool
-}
-
 func (c *cli) serve() *cobra.Command {
-	var o serving
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the tools to AI agents over MCP",
+		Long:  "Serve the tools to AI agents over MCP. Every flag is also a key of the configuration:\n--listen is server.listen; docs://configuration has all of them.",
 		Example: `  ipfs-accelerate serve
   ipfs-accelerate serve --transport http --listen 127.0.0.1:8765 --gateway
   ipfs-accelerate serve --transport stdio,http --listen unix:/run/user/1000/accelerate.sock
   ipfs-accelerate serve --transport http --listen 0.0.0.0:8765 --tls-cert cert.pem --tls-key key.pem --allow-host gpu.example
   ipfs-accelerate serve --source http://127.0.0.1:8080 --allow-path ~/models`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.runServer(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.runServer(cmd.Context()) },
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&o.transports, "transport", []string{"stdio"}, "stdio, http or stdio,http")
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8765", "HOST:PORT or unix:PATH for http: /mcp, /sse, /metrics, /healthz, /readyz and, with --gateway, /ipfs/")
-	f.BoolVar(&o.gateway, "gateway", false, "serve the models of the store under /ipfs/ as a trustless gateway")
+	c.keyFlags(f, false, func(name string, k config.Key) bool {
+		return name != k.Flags[0] && strings.HasPrefix(k.Name, "server.")
+	})
 	f.StringArrayVar(&c.allow, "allow-path", nil, "folder whose files callers may name (repeatable)")
-	f.StringVar(&o.auth, "auth", "token", "token: clients of http send the token in the data directory's file \"token\"; none: nobody is asked, on this machine only")
-	f.StringArrayVar(&o.hosts, "allow-host", nil, "name that clients may use for this server, beside localhost and its addresses (repeatable)")
-	f.StringVar(&o.cert, "tls-cert", "", "file with the certificate chain for https; read again when it changes")
-	f.StringVar(&o.key, "tls-key", "", "file with the certificate's key")
-	f.BoolVar(&o.plaintext, "insecure-plaintext", false, "allow an address that others can reach without TLS: whoever listens on the way sees the token and all else")
-	f.DurationVar(&o.drain, "drain-timeout", 30*time.Second, "how long calls may go on after the input ends or the server is stopped")
 	return cmd
 }
 
-func (o serving) check() error {
-	for _, t := range o.transports {
-		if t != "stdio" && t != "http" {
-			return usageError{fmt.Errorf("transport %q is neither stdio nor http", t)}
-		}
-	}
-	if o.gateway && !slices.Contains(o.transports, "http") {
+// checkServer refuses what can't be meant.
+func checkServer(l *config.Loaded) error {
+	if l.Server.Gateway && !slices.Contains(l.Server.Transport, "http") && l.Origin("server.gateway").Level == config.Flag {
 		return usageError{errors.New("--gateway needs --transport http")}
-	}
-	if o.auth != "token" && o.auth != "none" {
-		return usageError{fmt.Errorf("--auth %q is neither token nor none", o.auth)}
 	}
 	return nil
 }
 
-func (c *cli) runServer(ctx context.Context, o serving) error {
-	if err := o.check(); err != nil {
+func (c *cli) runServer(ctx context.Context) error {
+	conf, err := c.configure()
+	if err != nil {
 		return err
 	}
-	stdio := slices.Contains(o.transports, "stdio")
+	if err := checkServer(conf); err != nil {
+		return err
+	}
+	stdio := slices.Contains(conf.Server.Transport, "stdio")
 	if stdio {
 		os.Stdout = os.Stderr // stdout is the protocol's: a stray print must not break it
 	}
@@ -97,26 +77,27 @@ func (c *cli) runServer(ctx context.Context, o serving) error {
 		allow = append(allow, workingDirectory()...)
 		c.greet()
 	}
-	a, err := c.assemble(appOptions{allow: allow, syncLimit: syncLimit, runtimeHint: serverRuntimeHint}) //nolint:contextcheck // what is opened stays open until it is closed
+	a, err := c.assemble(appOptions{conf: conf, allow: allow, syncLimit: syncLimit, runtimeHint: serverRuntimeHint}) //nolint:contextcheck // what is opened stays open until it is closed
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.serveAll(ctx, a, o, stdio), a.close()) //nolint:contextcheck // what is open is closed after the context is done
+	return errors.Join(c.serveAll(ctx, a, stdio), a.close()) //nolint:contextcheck // what is open is closed after the context is done
 }
 
 // serveAll serves every transport until the input ends (with stdio) or the
 // context does.
-func (c *cli) serveAll(ctx context.Context, a *app, o serving, stdio bool) error {
-	srv := mcpserver.New(a.engine, mcpserver.Options{Version: Version, Logger: a.log})
+func (c *cli) serveAll(ctx context.Context, a *app, stdio bool) error {
+	conf := a.settings()
+	srv := mcpserver.New(a.engine, mcpserver.Options{Version: Version, Logger: a.log, Limits: limits(conf.Server.Limits)})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, gctx := errgroup.WithContext(ctx)
-	if slices.Contains(o.transports, "http") {
-		options, err := c.httpOptions(a, o)
+	if slices.Contains(conf.Server.Transport, "http") {
+		options, err := c.httpOptions(a)
 		if err != nil {
 			return err
 		}
-		l, err := c.listen(gctx, a, o, options.Token != "")
+		l, err := c.listen(gctx, a, options.Token != "")
 		if err != nil {
 			return err
 		}
@@ -125,22 +106,57 @@ func (c *cli) serveAll(ctx context.Context, a *app, o serving, stdio bool) error
 	if stdio {
 		group.Go(func() error {
 			defer cancel() // the client has gone
-			return srv.ServeStdio(gctx, c.in, c.out, o.drain)
+			return srv.ServeStdio(gctx, c.in, c.out, time.Duration(conf.Server.DrainTimeout))
 		})
 	}
+	c.tend(gctx, a, group)
 	return group.Wait()
 }
 
+// canaryEvery is how often the devices that are in use are checked.
+const canaryEvery = time.Hour
+
+// tend does what a server does beside answering: it opens the models that were
+// named, checks the devices by the clock, and reads the configuration again
+// when it is told to.
+func (c *cli) tend(ctx context.Context, a *app, group *errgroup.Group) {
+	group.Go(func() error {
+		for _, model := range a.settings().Models {
+			if err := a.engine.Warm(ctx, tilde(model)); err != nil && ctx.Err() == nil {
+				a.log.WarnContext(ctx, "a model of the configuration can't be opened", "model", model, "error", err)
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		a.engine.Watch(ctx, canaryEvery)
+		return nil
+	})
+	group.Go(func() error {
+		onHangup(ctx, func() { c.reload(ctx, a) })
+		return nil
+	})
+}
+
+// limits are the server's, out of the configuration's.
+func limits(l config.Limits) mcpserver.Limits {
+	return mcpserver.Limits{
+		Body: int64(l.Body), Header: int(l.Header), Line: int(l.Line), Depth: l.Depth, Calls: l.Calls, Sessions: l.Sessions, Streams: l.Streams,
+		Connections: l.Connections, Rate: l.Rate, Patience: time.Duration(l.Patience), Idle: time.Duration(l.Idle),
+	}
+}
+
 // httpOptions are what is served over HTTP, and to whom.
-func (c *cli) httpOptions(a *app, o serving) (mcpserver.HTTPOptions, error) {
+func (c *cli) httpOptions(a *app) (mcpserver.HTTPOptions, error) {
+	conf := a.settings().Server
 	options := mcpserver.HTTPOptions{
-		Hosts: o.hosts, Drain: o.drain, OpenMounts: map[string]http.Handler{},
+		Hosts: conf.AllowHost, Drain: time.Duration(conf.DrainTimeout), OpenMounts: map[string]http.Handler{},
 		Ready: func(ctx context.Context) error { _, err := a.engine.Models(ctx); return err },
 	}
-	if o.gateway {
+	if conf.Gateway {
 		options.OpenMounts["/ipfs/"] = a.store.Gateway()
 	}
-	if o.auth == "none" {
+	if conf.Auth == "none" {
 		return options, nil
 	}
 	var err error
@@ -150,9 +166,10 @@ func (c *cli) httpOptions(a *app, o serving) (mcpserver.HTTPOptions, error) {
 
 // listen begins to listen, and says where on stderr: port 0 picks one. The
 // token is not said, for stderr may be kept.
-func (c *cli) listen(ctx context.Context, a *app, o serving, token bool) (net.Listener, error) {
+func (c *cli) listen(ctx context.Context, a *app, token bool) (net.Listener, error) {
+	conf := a.settings().Server
 	l, err := mcpserver.Listen(ctx, mcpserver.ListenOptions{
-		Address: o.listen, Token: token, CertFile: o.cert, KeyFile: o.key, InsecurePlaintext: o.plaintext, Logger: a.log,
+		Address: conf.Listen, Token: token, CertFile: tilde(conf.TLSCert), KeyFile: tilde(conf.TLSKey), InsecurePlaintext: conf.InsecurePlaintext, Logger: a.log,
 	})
 	if errors.Is(err, mcpserver.ErrExposed) {
 		return nil, usageError{err}
@@ -163,8 +180,8 @@ func (c *cli) listen(ctx context.Context, a *app, o serving, token bool) (net.Li
 	where := fmt.Sprintf("http://%s/mcp", l.Addr())
 	switch {
 	case l.Addr().Network() == "unix":
-		where = o.listen + " (/mcp)"
-	case o.cert != "":
+		where = conf.Listen + " (/mcp)"
+	case conf.TLSCert != "":
 		where = fmt.Sprintf("https://%s/mcp", l.Addr())
 	}
 	if token {

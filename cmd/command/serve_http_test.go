@@ -62,7 +62,7 @@ func TestServe_exposed(t *testing.T) {
 	}{
 		"no TLS":      {[]string{"--listen", "0.0.0.0:0"}, "without TLS"},
 		"no token":    {[]string{"--listen", "0.0.0.0:0", "--auth", "none", "--insecure-plaintext"}, "without a token"},
-		"other auth":  {[]string{"--auth", "basic"}, "neither token nor none"},
+		"other auth":  {[]string{"--auth", "basic"}, "none of token, none"},
 		"half of TLS": {[]string{"--tls-cert", "cert.pem"}, "a key file"},
 		"no address":  {[]string{"--listen", "8765"}, "neither HOST:PORT nor unix:PATH"},
 	} {

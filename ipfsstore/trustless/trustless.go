@@ -27,8 +27,12 @@ import (
 type Options struct {
 	// Parallel is how many requests are in flight at once; 0 means 16.
 	Parallel int
-	// Timeout is the longest that one request may take; 0 means a minute.
+	// Timeout is the longest that one request may take; 0 means a minute, or
+	// thrice Idle if that is longer.
 	Timeout time.Duration
+	// Idle is how long the gateway may send not one byte before a request is
+	// given up; 0 means 20 seconds.
+	Idle time.Duration
 	// Tier is "L3" for a node on this machine; "" means "L4".
 	Tier string
 	// Client sends the requests; nil means one of the source's own. Its
@@ -40,7 +44,7 @@ const (
 	maxBlock        = 2 << 20
 	defaultParallel = 16
 	defaultTimeout  = time.Minute
-	headerTimeout   = 20 * time.Second
+	defaultIdle     = 20 * time.Second
 	maxRedirects    = 3
 	blockType       = "application/vnd.ipld.raw"
 )
@@ -75,8 +79,11 @@ func New(name, baseURL string, o Options) (*Source, error) {
 	if o.Parallel <= 0 {
 		o.Parallel = defaultParallel
 	}
+	if o.Idle <= 0 {
+		o.Idle = defaultIdle
+	}
 	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
+		o.Timeout = max(defaultTimeout, 3*o.Idle)
 	}
 	if o.Tier == "" {
 		o.Tier = "L4"
@@ -91,7 +98,7 @@ func (s *Source) newClient() *http.Client {
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: headerTimeout,
+		ResponseHeaderTimeout: s.o.Idle,
 		MaxIdleConns:          s.o.Parallel,
 		MaxIdleConnsPerHost:   s.o.Parallel,
 		IdleConnTimeout:       time.Minute,
@@ -174,6 +181,8 @@ func (s *Source) fetchOne(ctx context.Context, c cid.Cid, sink func(cid.Cid, []b
 func (s *Source) get(ctx context.Context, c cid.Cid, buf []byte) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
 	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+"/ipfs/"+c.String()+"?format=raw", nil)
 	if err != nil {
 		return 0, err
@@ -188,7 +197,13 @@ func (s *Source) get(ctx context.Context, c cid.Cid, buf []byte) (int, error) {
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
 		return 0, err
 	}
-	n, err := io.ReadFull(resp.Body, buf)
+	body := &alive{body: resp.Body, idle: s.o.Idle}
+	body.timer = time.AfterFunc(s.o.Idle, func() { giveUp(fmt.Errorf("the gateway sent nothing for %s", s.o.Idle)) })
+	defer body.timer.Stop()
+	n, err := io.ReadFull(body, buf)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return 0, cause
+	}
 	switch {
 	case err == nil:
 		return 0, fmt.Errorf("block of more than %d bytes: %w", maxBlock, ipfsstore.ErrTooLarge)
@@ -196,6 +211,22 @@ func (s *Source) get(ctx context.Context, c cid.Cid, buf []byte) (int, error) {
 		return n, nil
 	}
 	return 0, err
+}
+
+// alive is a body that is given up if nothing comes for too long.
+type alive struct {
+	body  io.Reader
+	timer *time.Timer
+	idle  time.Duration
+}
+
+// Read reads what comes in time.
+func (a *alive) Read(p []byte) (int, error) {
+	n, err := a.body.Read(p)
+	if n > 0 {
+		a.timer.Reset(a.idle)
+	}
+	return n, err
 }
 
 func statusError(resp *http.Response) error {

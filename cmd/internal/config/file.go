@@ -107,8 +107,7 @@ func (d *document) readJSON(data []byte) *Problem {
 }
 
 func errorOffset(err error, dec *jsontext.Decoder) int64 {
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return syntax.ByteOffset
 	}
 	return dec.InputOffset()

@@ -41,7 +41,7 @@ var Keys = sync.OnceValue(func() []Key { return keysOf(reflect.TypeFor[Config]()
 
 func keysOf(t reflect.Type, prefix string) []Key {
 	var keys []Key
-	for f := range fields(t) {
+	for f := range t.Fields() {
 		name := prefix + f.Tag.Get("json")
 		if f.Type.Kind() == reflect.Struct {
 			keys = append(keys, keysOf(f.Type, name+".")...)
@@ -50,16 +50,6 @@ func keysOf(t reflect.Type, prefix string) []Key {
 		keys = append(keys, newKey(name, f))
 	}
 	return keys
-}
-
-func fields(t reflect.Type) func(func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if !yield(t.Field(i)) {
-				return
-			}
-		}
-	}
 }
 
 func newKey(name string, f reflect.StructField) Key {

@@ -128,8 +128,7 @@ func (l *loading) file(path string, level Level) ([]Problem, error) {
 
 // plain is a failure to read without the path, which is said beside it.
 func plain(err error) string {
-	var failed *fs.PathError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
 		return failed.Err.Error()
 	}
 	return err.Error()
@@ -240,8 +239,13 @@ func (l *loading) environment() error {
 			if !ok || text == "" {
 				continue
 			}
-			v, err := k.Parse(text)
-			if err := l.one(k, v, err, Origin{Level: Environment, Name: name}); err != nil {
+			origin := Origin{Level: Environment, Name: name}
+			v, wrong := k.Parse(text)
+			if wrong != nil {
+				l.problems = append(l.problems, Problem{Origin: origin, Key: k.Name, Message: wrong.Error()})
+				break
+			}
+			if err := l.one(k, v, origin); err != nil {
 				return err
 			}
 			break
@@ -264,7 +268,7 @@ func (l *loading) flags() error {
 			return fmt.Errorf("there is no key %q", name)
 		}
 		given := l.o.Flags[name]
-		if err := l.one(k, given.Value, nil, Origin{Level: Flag, Name: given.Flag}); err != nil {
+		if err := l.one(k, given.Value, Origin{Level: Flag, Name: given.Flag}); err != nil {
 			return err
 		}
 	}
@@ -272,11 +276,7 @@ func (l *loading) flags() error {
 }
 
 // one takes the value of one key, as a document that has no more.
-func (l *loading) one(k Key, v any, err error, origin Origin) error {
-	if err != nil {
-		l.problems = append(l.problems, Problem{Origin: origin, Key: k.Name, Message: err.Error()})
-		return nil
-	}
+func (l *loading) one(k Key, v any, origin Origin) error {
 	parts := strings.Split(k.Name, ".")
 	for _, part := range slices.Backward(parts) {
 		v = map[string]any{part: v}

@@ -44,6 +44,15 @@ func (o Origin) String() string {
 	return o.Level.String()
 }
 
+// Said is where a value was given, without paths of this machine: the name of a
+// variable or flag, or which file.
+func (o Origin) Said() string {
+	if o.Name != "" {
+		return o.Name
+	}
+	return o.Level.String()
+}
+
 func (o Origin) place() string {
 	if o.Line > 0 {
 		return fmt.Sprintf("%s:%d", o.File, o.Line)

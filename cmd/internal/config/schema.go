@@ -95,7 +95,7 @@ func validate(value any, where func(location []string) Origin, suggest func(stri
 // leaves are the errors that are not made of others. Alternatives count as
 // one.
 func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
-	if _, any := e.ErrorKind.(*kind.AnyOf); any || len(e.Causes) == 0 {
+	if _, choice := e.ErrorKind.(*kind.AnyOf); choice || len(e.Causes) == 0 {
 		return []*jsonschema.ValidationError{e}
 	}
 	var out []*jsonschema.ValidationError

@@ -105,7 +105,7 @@ func valuesOf(c Config) map[string]json.RawMessage {
 }
 
 func collect(v reflect.Value, prefix string, out map[string]json.RawMessage) {
-	for f := range fields(v.Type()) {
+	for f := range v.Type().Fields() {
 		name, field := prefix+f.Tag.Get("json"), v.FieldByIndex(f.Index)
 		if f.Type.Kind() == reflect.Struct {
 			collect(field, name+".", out)
@@ -117,4 +117,32 @@ func collect(v reflect.Value, prefix string, out map[string]json.RawMessage) {
 		}
 		out[name] = data
 	}
+}
+
+// DefaultValues are what the keys are by default, as JSON.
+func DefaultValues() map[string]string {
+	out := map[string]string{}
+	for name, value := range defaults() {
+		out[name] = string(value)
+	}
+	return out
+}
+
+// Template is a file that sets some keys to what they are by default.
+func Template(names []string) ([]byte, error) {
+	tree := map[string]any{}
+	values := defaults()
+	for _, name := range names {
+		section, key, nested := strings.Cut(name, ".")
+		if !nested {
+			tree[name] = values[name]
+			continue
+		}
+		if tree[section] == nil {
+			tree[section] = map[string]any{}
+		}
+		tree[section].(map[string]any)[key] = values[name]
+	}
+	data, err := json.MarshalIndent(tree, "", "  ")
+	return append(data, '\n'), err
 }

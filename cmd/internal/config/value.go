@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -119,8 +120,8 @@ func each(value any, f func(any) error) error {
 // place sets one key of a configuration to a value in JSON.
 func place(c *Config, name string, value json.RawMessage) error {
 	parts := strings.Split(name, ".")
-	for i := len(parts) - 1; i >= 0; i-- {
-		wrapped, err := json.Marshal(map[string]json.RawMessage{parts[i]: value})
+	for _, part := range slices.Backward(parts) {
+		wrapped, err := json.Marshal(map[string]json.RawMessage{part: value})
 		if err != nil {
 			return err
 		}
