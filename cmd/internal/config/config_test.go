@@ -209,7 +209,7 @@ func wantProblem(t *testing.T, o Options, key, place string) {
 func schemaOf(t *testing.T, k Key) json.RawMessage {
 	t.Helper()
 	at := json.RawMessage(Schema())
-	for _, part := range strings.SplitSeq(k.Name, ".") {
+	for part := range strings.SplitSeq(k.Name, ".") {
 		var s struct{ Properties map[string]json.RawMessage }
 		if err := json.Unmarshal(at, &s); err != nil {
 			t.Fatal(err)
@@ -295,7 +295,7 @@ func TestLoad_hostileProject(t *testing.T) {
 			t.Errorf("%s set: %v", k.Name, set)
 		}
 	}
-	for _, name := range strings.FieldsSeq(`native ort_lib allow_paths sources ipfs.gateway ipfs.local_node ipfs.timeout server.transport server.listen server.auth
+	for name := range strings.FieldsSeq(`native ort_lib allow_paths sources ipfs.gateway ipfs.local_node ipfs.timeout server.transport server.listen server.auth
 		server.insecure_plaintext server.tls_key server.limits.body logging.file logging.level telemetry.otlp_endpoint hardware.memory_limit
 		hardware.precision performance.parallel_requests toString __proto__`) {
 		if !refused[name] {
