@@ -67,6 +67,7 @@ type BenchmarkResult struct {
 	Accuracy      *Accuracy        `json:"accuracy,omitempty"`
 	Bytes         *int64           `json:"bytes,omitempty"` // moved per sample, by fetch and import
 	LoadMS        *float64         `json:"load_ms,omitempty"`
+	Phases        *PhaseMeans      `json:"phases_ms,omitempty"`
 	Joules        *float64         `json:"joules,omitempty"`
 	ConfigKey     string           `json:"config_key,omitempty"` // what else must be equal for two results to be compared
 	Error         *ErrorInfo       `json:"error" jsonschema:"nullable"`
@@ -167,6 +168,7 @@ type benchmarking struct {
 	graph    Graph
 	task     string
 	work     func(batch int) (targetRun, error) // for subjects that are runs
+	phases   phaseSums
 	watched  []benchdb.TimeSeries
 	out      Benchmark
 }
@@ -184,8 +186,9 @@ func (b *benchmarking) do(ctx context.Context) error {
 		return err
 	}
 	env := b.e.env()
-	b.out.MachineID, b.out.SoftwareID = env.machine.ID, env.software.ID
-	batch := benchdb.Batch{Environments: []benchdb.Environment{env.machine, env.software}, Sync: true}
+	software := b.e.software(todo[0].driver())
+	b.out.MachineID, b.out.SoftwareID = env.machine.ID, software.ID
+	batch := benchdb.Batch{Environments: []benchdb.Environment{env.machine, software}, Sync: true}
 	for _, m := range todo {
 		res, row, err := b.measure(ctx, m, len(todo))
 		if ctx.Err() != nil {
@@ -215,6 +218,14 @@ type measurement struct {
 	c      *candidate // nil if no device takes part
 	batch  int
 	replay int // the round it is of
+}
+
+// driver is what drives its device, "" if none takes part.
+func (m measurement) driver() string {
+	if m.c == nil {
+		return ""
+	}
+	return m.c.Driver
 }
 
 // measurements lists what to measure. The rounds are in turn, so that a drift

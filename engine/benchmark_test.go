@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
@@ -152,5 +153,44 @@ func TestBenchmark_baseline(t *testing.T) {
 	must(t, err)
 	if b.Comparison == nil || b.Comparison.Verdict != benchdb.NotComparable || !strings.Contains(b.Summary, "not_comparable") {
 		t.Errorf("%+v, %s", b.Comparison, b.Summary)
+	}
+}
+
+// On a full disk everything is answered, and it is said that nothing was kept.
+func TestRecord_fullDisk(t *testing.T) {
+	w := newWorld(t, &enginetest.Fake{}, engine.Options{})
+	w.add(t, "sum", enginetest.Add())
+	w.log.full = syscall.ENOSPC
+	a, err := w.Infer(t.Context(), engine.InferRequest{Model: "sum", Tensors: sums("1 2 3", "1 1 1")}, quiet)
+	must(t, err)
+	if a.Recorded || len(a.Tensors) == 0 || len(a.Warnings) == 0 {
+		t.Errorf("%+v", a)
+	}
+	b, err := w.Benchmark(t.Context(), engine.BenchmarkRequest{Model: "sum", Iterations: 3}, quiet)
+	must(t, err)
+	if b.Results[0].Samples != 3 || len(b.Warnings) < 2 {
+		t.Errorf("%+v", b)
+	}
+}
+
+// What measurements were taken on is recorded once, with them.
+func TestRecord_environments(t *testing.T) {
+	w := newWorld(t, &enginetest.Fake{}, engine.Options{Version: "1.2.3"})
+	w.add(t, "sum", enginetest.Add())
+	for range 3 {
+		_, err := w.Infer(t.Context(), engine.InferRequest{Model: "sum", Tensors: sums("1 2 3", "1 1 1")}, quiet)
+		must(t, err)
+	}
+	known := map[string]string{}
+	for _, e := range w.log.all.Environments {
+		known[e.ID] = e.Kind
+	}
+	if len(known) != len(w.log.all.Environments) || len(known) != 2 {
+		t.Errorf("%d environments of %d ids", len(w.log.all.Environments), len(known))
+	}
+	for _, i := range w.log.inferences() {
+		if known[i.Environment] != "machine" || known[i.SoftwareID] != "software" {
+			t.Errorf("an inference on %q and %q, of %v", i.Environment, i.SoftwareID, known)
+		}
 	}
 }

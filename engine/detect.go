@@ -244,7 +244,7 @@ func hostInfo(h hardware.Host) HostInfo {
 // apart.
 func (e *Engine) recordPlatforms(ctx context.Context, d Detection) {
 	env := e.env()
-	b := benchdb.Batch{Environments: []benchdb.Environment{env.machine, env.software}}
+	b := benchdb.Batch{Environments: []benchdb.Environment{env.machine, e.software("")}}
 	for _, p := range d.Platforms {
 		row := benchdb.Platform{
 			ID: newID(), Timestamp: d.CheckedAt, Environment: env.machine.ID, Platform: string(p.Kind),

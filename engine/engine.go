@@ -58,6 +58,10 @@ type Options struct {
 
 	Logger  *slog.Logger // nil means silence
 	Version string       // of the program, recorded with measurements
+
+	// Settings are a fingerprint of the program's configuration: measurements
+	// under others are of other software. It may be empty.
+	Settings string
 }
 
 // An Engine serves the five tools. It is safe for concurrent use.
@@ -71,6 +75,8 @@ type Engine struct {
 	compute  *semaphore.Weighted
 	host     func() (hardware.Host, error)
 	env      func() environment
+	programs sync.Map // the software environment of each driver
+	told     sync.Map // ids of the environments that were recorded
 	verified verdicts
 	files    runFiles
 	load     load

@@ -28,13 +28,18 @@ import (
 // A log is a working result log in memory. The real one is asked through a
 // child that needs C; what it does with a batch is tested in its room.
 type log struct {
-	mu  sync.Mutex // guards all
-	all benchdb.Batch
+	mu   sync.Mutex // guards what follows
+	all  benchdb.Batch
+	full error // what Record answers, as on a full disk
 }
 
 func (l *log) Record(_ context.Context, b benchdb.Batch) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.full != nil {
+		return l.full
+	}
+	l.all.Environments = append(l.all.Environments, b.Environments...)
 	l.all.Runs = append(l.all.Runs, b.Runs...)
 	l.all.Results = append(l.all.Results, b.Results...)
 	l.all.Inferences = append(l.all.Inferences, b.Inferences...)

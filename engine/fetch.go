@@ -105,9 +105,9 @@ func (e *Engine) Fetch(ctx context.Context, r FetchRequest, report func(Progress
 		err = causeOf(ctx, err)
 		row := benchdb.Fetch{
 			ID: run.id, Timestamp: start, ModelName: fetched.Name, ModelCID: fetched.Root, Bytes: fetchedBytes(fetched),
-			Level: fetched.Level, TotalMS: ms(time.Since(start)), Environment: e.env().machine.ID, SoftwareID: e.env().software.ID,
+			Level: fetched.Level, TotalMS: ms(time.Since(start)), Environment: e.env().machine.ID, SoftwareID: e.software("").ID,
 		}
-		batch := benchdb.Batch{}
+		batch := benchdb.Batch{Environments: e.untold(e.env().machine, e.software(""))}
 		if err != nil {
 			row.Error = string(Explain(err).Code)
 		} else {

@@ -81,7 +81,9 @@ func (e *Engine) Infer(ctx context.Context, r InferRequest, report func(Progress
 		in.t.Total = ms(time.Since(in.start))
 		in.out.TimingsMS = &in.t
 		in.observe(ctx, err)
-		in.out.Recorded = e.record(ctx, benchdb.Batch{Inferences: []benchdb.Inference{in.row(err)}})
+		in.out.Recorded = e.record(ctx, benchdb.Batch{
+			Inferences: []benchdb.Inference{in.row(err)}, Environments: e.untold(e.env().machine, in.software()),
+		})
 		if !in.out.Recorded {
 			in.out.Warnings = append(in.out.Warnings, "the measurement could not be recorded")
 		}
@@ -115,12 +117,13 @@ type inferring struct {
 	run   *run
 	start time.Time
 
-	model *loadedModel
-	file  string
-	graph Graph
-	items int
-	out   Inference
-	t     InferTimingsMS
+	model  *loadedModel
+	file   string
+	graph  Graph
+	items  int
+	driver string // of the device it ran on
+	out    Inference
+	t      InferTimingsMS
 }
 
 func (in *inferring) do(ctx context.Context) error {
@@ -264,7 +267,11 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 // add adds the time that opening a session took.
 func (t *InferTimingsMS) add(load time.Duration) { t.Load = round3(t.Load + ms(load)) }
 
+// software is what ran the model.
+func (in *inferring) software() benchdb.Environment { return in.e.software(in.driver) }
+
 func (in *inferring) ranOn(c candidate, o *opened, of, tried int) {
+	in.driver = c.Driver
 	why := "best of " + plural(of, "device")
 	switch {
 	case in.r.Device != "" && in.r.Device != "auto":
@@ -286,7 +293,7 @@ func (in *inferring) row(err error) benchdb.Inference {
 	row := benchdb.Inference{
 		ID: in.run.id, Timestamp: in.start, ModelName: in.r.Model, Task: in.out.Task, Items: in.items, Cache: in.out.Cache,
 		QueueMS: in.t.Queue, FetchMS: in.t.Fetch, LoadMS: in.t.Load, PreprocessMS: in.t.Preprocess, RunMS: in.t.Run,
-		PostMS: in.t.Postprocess, TotalMS: in.t.Total, Environment: in.e.env().machine.ID, SoftwareID: in.e.env().software.ID,
+		PostMS: in.t.Postprocess, TotalMS: in.t.Total, Environment: in.e.env().machine.ID, SoftwareID: in.software().ID,
 	}
 	if isPath(row.ModelName) {
 		row.ModelName = "" // never record where a user keeps files

@@ -61,18 +61,26 @@ func (x *measuring) do(ctx context.Context, total int) error {
 		}
 	}
 	o := x.options(s)
-	loadBefore, energy, began := hardware.LoadAverage(), hardware.ReadEnergy(), time.Now()
+	x.b.phases.reset()
+	loadBefore, energy, began := hardware.LoadAverage(), hardware.MeterEnergy(ctx, x.kind()), time.Now()
 	m, err := execute(ctx, x.b.workload, s, o, x.progress(o, total))
 	took := ms(time.Since(began))
 	x.row.Measures = benchdb.Measures{
-		DurationMS: &took, Joules: hardware.ReadEnergy().Since(energy),
-		LoadBefore: loadBefore, LoadAfter: hardware.LoadAverage(),
+		DurationMS: &took, Joules: energy.Stop(), LoadBefore: loadBefore, LoadAfter: hardware.LoadAverage(),
 	}
 	if err != nil {
 		return err
 	}
 	x.measured(ctx, m, s)
 	return nil
+}
+
+// kind is the platform that is measured.
+func (x *measuring) kind() hardware.Kind {
+	if x.m.c == nil {
+		return hardware.CPU
+	}
+	return x.m.c.Kind
 }
 
 func (x *measuring) options(s subject) WorkloadOptions {
@@ -126,8 +134,19 @@ func (x *measuring) measured(ctx context.Context, m Measurement, s subject) {
 		n := s.bytes.Load()
 		x.res.Bytes, x.row.Bytes = &n, &n
 	}
+	x.addPhases()
 	x.addLoads()
 	x.b.series(x.res.ResultID, m)
+}
+
+// addPhases notes where the time of a run went, where a pipeline tells.
+func (x *measuring) addPhases() {
+	p := x.b.phases.means()
+	if p == nil {
+		return
+	}
+	x.res.Phases = p
+	x.row.PreprocessMS, x.row.RunMS, x.row.PostMS = &p.Preprocess, &p.Run, &p.Postprocess
 }
 
 // addLoads notes how long the model took to load, on average, where it did.

@@ -62,7 +62,8 @@ func (b *benchmarking) preparePipeline(ctx context.Context) error {
 			batch[i] = items[i%len(items)]
 		}
 		return func(ctx context.Context, s Sessions) error {
-			_, err := p.Run(ctx, s, Request{Items: batch, BatchSize: n})
+			a, err := p.Run(ctx, s, Request{Items: batch, BatchSize: n})
+			b.phases.add(a.Timings)
 			return err
 		}, nil
 	}

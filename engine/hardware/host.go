@@ -10,6 +10,7 @@ import (
 type Host struct {
 	OS     string
 	Arch   string
+	Kernel string // its release; empty if not known
 	CPU    CPUInfo
 	Memory Memory
 	GPUs   []GPU
@@ -27,6 +28,10 @@ type CPUInfo struct {
 	Threads int      // that this process may use
 	Quota   *float64 // CPUs that the control group allows, nil without a limit
 	SIMD    []string // such as "avx2" or "neon", sorted
+
+	// Governor says how the clock is chosen, such as "performance"; empty
+	// if not known.
+	Governor string
 }
 
 // Memory describes the main memory.

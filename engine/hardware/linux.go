@@ -17,6 +17,8 @@ func readLinux(fsys fs.FS, h *Host) {
 	h.CPU = linuxCPU(fsys)
 	h.Memory = linuxMemory(fsys)
 	h.GPUs = linuxGPUs(fsys)
+	h.Kernel = readLine(fsys, "proc/sys/kernel/osrelease")
+	h.CPU.Governor = readLine(fsys, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 	quota, limit := linuxLimits(fsys)
 	h.CPU.Quota, h.Memory.Limit = quota, limit
 }

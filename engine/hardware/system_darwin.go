@@ -25,5 +25,8 @@ func probeSystem(h *Host) error {
 		h.CPU.Cores = int(cores)
 	}
 	h.CPU.Threads = runtime.NumCPU()
+	if release, err := unix.Sysctl("kern.osrelease"); err == nil {
+		h.Kernel = release
+	}
 	return nil
 }
