@@ -113,6 +113,15 @@ func (c *cli) root() *cobra.Command {
 	return root
 }
 
+// Root returns the program's command line, for what documents it. It is not
+// for running: it has no streams.
+func Root() *cobra.Command {
+	root := (&cli{}).root()
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
 // usageErrors makes wrong numbers of arguments usage errors, in every command.
 func usageErrors(cmd *cobra.Command) {
 	check := cmd.Args

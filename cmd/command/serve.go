@@ -30,18 +30,24 @@ const serverRuntimeHint = "set ORT_LIB in the server's environment, or have a pe
 const tokenName = "token"
 
 func (c *cli) serve() *cobra.Command {
+	var bundled string
 	cmd := &cobra.Command{
-		Use:   "serve",
+		Use:   "serve [FOLDER...]",
 		Short: "Serve the tools to AI agents over MCP",
-		Long:  "Serve the tools to AI agents over MCP. Every flag is also a key of the configuration:\n--listen is server.listen; docs://configuration has all of them.",
+		Long:  "Serve the tools to AI agents over MCP. Each FOLDER is one whose files callers may\nname, as with --allow-path. Every flag is also a key of the configuration:\n--listen is server.listen; docs://configuration has all of them.",
 		Example: `  ipfs-accelerate serve
   ipfs-accelerate serve --transport http --listen 127.0.0.1:8765 --gateway
   ipfs-accelerate serve --transport stdio,http --listen unix:/run/user/1000/accelerate.sock
   ipfs-accelerate serve --transport http --listen 0.0.0.0:8765 --tls-cert cert.pem --tls-key key.pem --allow-host gpu.example
   ipfs-accelerate serve --source http://127.0.0.1:8080 --allow-path ~/models`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.runServer(cmd.Context()) },
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, folders []string) error {
+			c.allow = append(c.allow, folders...)
+			return c.runServer(cmd.Context(), bundled)
+		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&bundled, "add-models", "", "folder of model folders to add to the store under their names, unless a name is taken")
 	c.keyFlags(f, false, func(name string, k config.Key) bool {
 		return name != k.Flags[0] && strings.HasPrefix(k.Name, "server.")
 	})
@@ -57,7 +63,7 @@ func checkServer(l *config.Loaded) error {
 	return nil
 }
 
-func (c *cli) runServer(ctx context.Context) error {
+func (c *cli) runServer(ctx context.Context, bundled string) error {
 	conf, err := c.configure()
 	if err != nil {
 		return err
@@ -80,6 +86,9 @@ func (c *cli) runServer(ctx context.Context) error {
 	a, err := c.assemble(appOptions{conf: conf, allow: allow, syncLimit: syncLimit, runtimeHint: serverRuntimeHint}) //nolint:contextcheck // what is opened stays open until it is closed
 	if err != nil {
 		return err
+	}
+	if err := a.addModels(ctx, bundled); err != nil {
+		return errors.Join(err, a.close())
 	}
 	return errors.Join(c.serveAll(ctx, a, stdio), a.close()) //nolint:contextcheck // what is open is closed after the context is done
 }

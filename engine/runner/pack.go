@@ -1,6 +1,9 @@
 package runner
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -83,4 +86,40 @@ func Library(dir string) (string, error) {
 		}
 	}
 	return files[0].installed(dir), nil
+}
+
+// Verified is [Library], but hashes what is installed again: ErrHashMismatch
+// says that it has changed.
+func Verified(dir string) (string, error) {
+	library, err := Library(dir)
+	if err != nil {
+		return "", err
+	}
+	files, err := pack()
+	if err != nil {
+		return "", err
+	}
+	for _, f := range files {
+		if err := f.verify(dir); err != nil {
+			return "", err
+		}
+	}
+	return library, nil
+}
+
+// verify hashes f where it is installed.
+func (f packFile) verify(dir string) error {
+	file, err := os.Open(f.installed(dir))
+	if err != nil {
+		return fmt.Errorf("verify ONNX Runtime: %w", err)
+	}
+	defer file.Close() // read-only
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return fmt.Errorf("verify ONNX Runtime: %w", err)
+	}
+	if got := hexSum(sum); got != f.sha256 {
+		return engine.Errorf(engine.ErrHashMismatch, "%s has SHA-256 %s, not %s", f.path, got, f.sha256)
+	}
+	return nil
 }
