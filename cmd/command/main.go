@@ -196,9 +196,11 @@ func (c *cli) complain(err error) {
 	}
 }
 
-func (c *cli) show(info *engine.ErrorInfo) {
+func (c *cli) show(told *engine.ErrorInfo) {
+	info := *told
+	info.Hint = inShell(told.Hint)
 	if c.json {
-		c.printJSON(map[string]*engine.ErrorInfo{"error": info}) //nolint:errcheck // nothing is left to tell it to
+		c.printJSON(map[string]engine.ErrorInfo{"error": info}) //nolint:errcheck // nothing is left to tell it to
 		return
 	}
 	fmt.Fprintln(c.err, "error:", info.Message)
