@@ -10,11 +10,12 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 )
 
-// priority ranks the platforms: an accelerator before the processor, and one
-// that is driven natively before one behind a browser.
+// priority ranks the platforms until something was measured: accelerators
+// before the processor, as the Python system did that this program follows;
+// DirectML, which that has not, comes just before the processor.
 var priority = map[hardware.Kind]float64{
-	hardware.CUDA: 100, hardware.ROCm: 95, hardware.MPS: 90, hardware.OpenVINO: 85, hardware.Qualcomm: 80,
-	hardware.WebNN: 70, hardware.WebGPU: 65, hardware.DirectML: 60, hardware.CPU: 50,
+	hardware.CUDA: 100, hardware.OpenVINO: 90, hardware.MPS: 85, hardware.ROCm: 80, hardware.WebGPU: 70, hardware.WebNN: 65,
+	hardware.Qualcomm: 60, hardware.DirectML: 55, hardware.CPU: 50,
 }
 
 // A candidate is a device with the provider that drives it.

@@ -60,7 +60,7 @@ type Platform struct {
 }
 
 // Order is the order in which platforms are preferred and reported.
-var Order = []Kind{CUDA, ROCm, MPS, OpenVINO, Qualcomm, WebNN, WebGPU, DirectML, CPU}
+var Order = []Kind{CUDA, OpenVINO, MPS, ROCm, WebGPU, WebNN, Qualcomm, DirectML, CPU}
 
 // Probe looks at the machine this runs on.
 func Probe(ctx context.Context) (Host, error) {
