@@ -8,7 +8,10 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # What is pure Go, and so builds for every system: all but two packages.
 PURE           = $(shell $(GO) list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e /engine/onnx -e /cmd/ipfs-accelerate-native)
 
-.PHONY: build demo test conformance bench stress lint pure fuzz clean
+# What is released: make release VERSION=0.1.0. Without it, the version of the sources.
+PACKAGING      = $(GO) run ./cmd/ipfs-accelerate/packaging $(if $(VERSION),--version $(VERSION))
+
+.PHONY: build demo test conformance bench stress lint pure fuzz release mcpb clean
 
 build: ## both binaries, in bin/
 	CGO_ENABLED=0 $(GO) build -o bin/ipfs-accelerate ./cmd/ipfs-accelerate
@@ -41,6 +44,12 @@ bench: build ## ratios measured side by side: ID value unit goal ok|short|absent
 
 stress: build ## the repeated tests at their full counts: name count failed
 	sh .ci/stress
+
+release: ## archives, checksums and lists of parts for every platform, in bin/release
+	$(PACKAGING) release
+
+mcpb: ## the MCP bundle of this platform, in bin
+	$(PACKAGING) mcpb
 
 clean:
 	rm -rf bin demo stress.log
