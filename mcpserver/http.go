@@ -39,6 +39,10 @@ type HTTPOptions struct {
 	// it always can.
 	Ready func(context.Context) error
 
+	// Report says more of how the server is, for /readyz: whoever has the
+	// token, where there is one, is told. nil says nothing more.
+	Report func(context.Context) string
+
 	// Drain is how long calls may go on after the server is stopped.
 	Drain time.Duration
 }
@@ -92,13 +96,22 @@ type routes struct {
 // asked on them is answered.
 func (s *Server) handler(stop context.Context, o HTTPOptions) routes {
 	open, closed := http.NewServeMux(), http.NewServeMux()
+	g := &guard{
+		hosts: o.Hosts, token: sha256.Sum256([]byte(o.Token)), asks: o.Token != "", log: s.log, limits: s.limits,
+		rate: rate.NewLimiter(rate.Limit(s.limits.Rate), int(max(1, s.limits.Rate))), open: open, closed: closed,
+	}
 	mcp := newStreamable(stop, s)
 	sse := newEvents(stop, s)
 	closed.Handle("/mcp", mcp)
 	closed.HandleFunc("/sse", sse.stream)
 	closed.HandleFunc("/message", sse.message)
 	open.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	open.HandleFunc("/readyz", s.readyz(stop, o.Ready))
+	open.HandleFunc("/readyz", s.readyz(stop, o.Ready, func(r *http.Request) string {
+		if o.Report == nil || !g.trusts(r) {
+			return ""
+		}
+		return o.Report(r.Context())
+	}))
 	if o.Metrics != nil {
 		closed.Handle("/metrics", o.Metrics)
 	}
@@ -108,16 +121,12 @@ func (s *Server) handler(stop context.Context, o HTTPOptions) routes {
 	for pattern, h := range o.OpenMounts {
 		open.Handle(pattern, h)
 	}
-	g := &guard{
-		hosts: o.Hosts, token: sha256.Sum256([]byte(o.Token)), asks: o.Token != "", log: s.log, limits: s.limits,
-		rate: rate.NewLimiter(rate.Limit(s.limits.Rate), int(max(1, s.limits.Rate))), open: open, closed: closed,
-	}
 	return routes{g, mcp.sessions.close}
 }
 
 // readyz says whether the server can do its work. The reason that it can't is
 // for the log: strangers may ask.
-func (s *Server) readyz(stop context.Context, ready func(context.Context) error) http.HandlerFunc {
+func (s *Server) readyz(stop context.Context, ready func(context.Context) error, report func(*http.Request) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if stop.Err() != nil {
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
@@ -130,6 +139,6 @@ func (s *Server) readyz(stop context.Context, ready func(context.Context) error)
 				return
 			}
 		}
-		fmt.Fprintln(w, "ready")
+		fmt.Fprint(w, "ready\n", report(r)) //nolint:contextcheck // as above
 	}
 }

@@ -21,7 +21,9 @@ const ErrOverloaded engine.Code = "overloaded"
 // they are the user's.
 func (s *Server) watched(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		ctx, done := s.begin(ctx, req)
 		if !s.calls.take() {
+			done(Outcome{Code: ErrOverloaded})
 			return s.overloaded(), nil
 		}
 		defer s.calls.give()
@@ -34,7 +36,9 @@ func (s *Server) watched(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 		}
 		start := time.Now()
 		res, err := next(ctx, req)
-		s.log.DebugContext(ctx, "tool called", "tool", req.Params.Name, "took", time.Since(start), "is_error", err != nil || (res != nil && res.IsError))
+		o := Outcome{Code: codeOf(res, err), Took: time.Since(start)}
+		s.log.DebugContext(ctx, "tool called", "tool", req.Params.Name, "took", o.Took, "code", o.Code)
+		done(o)
 		return res, err
 	}
 }

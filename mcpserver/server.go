@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -42,6 +43,14 @@ type Options struct {
 	Logger  *slog.Logger // nil means silence
 	Limits  Limits
 
+	// Observe is told of each call of a tool when it begins. It returns the
+	// context that the call goes on with, and what is told how it ended. It
+	// may be nil.
+	Observe func(context.Context, Call) (context.Context, func(Outcome))
+
+	// Views are resources beside those of the engine.
+	Views []resources.View
+
 	// WatchEvery is how often the server looks whether what clients subscribed
 	// to has changed; 0 means 2 s.
 	WatchEvery time.Duration
@@ -64,6 +73,8 @@ type Server struct {
 	limits  Limits
 	watch   *watcher
 	calls   slots
+	observe func(context.Context, Call) (context.Context, func(Outcome))
+	counted atomic.Int64 // calls since the start
 	running sync.RWMutex // held for reading by each call of a tool
 }
 
@@ -86,6 +97,7 @@ func New(e Engine, o Options) *Server {
 		Add: func(s *server.MCPServer) {
 			s.AddTools(tools.All(e, log)...)
 			s.AddResources(resources.All(e, log)...)
+			s.AddResources(resources.Views(o.Views, log)...)
 			s.AddResourceTemplates(resources.Templates(e, log)...)
 			s.AddPrompts(prompts()...)
 		},
@@ -99,6 +111,9 @@ func New(e Engine, o Options) *Server {
 func NewContent(c Content, o Options) *Server {
 	s := &Server{log: orSilent(o.Logger), limits: o.Limits.orDefaults()}
 	s.calls = newSlots(s.limits.Calls)
+	if s.observe = o.Observe; s.observe == nil {
+		s.observe = func(ctx context.Context, _ Call) (context.Context, func(Outcome)) { return ctx, func(Outcome) {} }
+	}
 	hooks := &server.Hooks{}
 	options := append([]server.ServerOption{
 		server.WithToolCapabilities(false),
@@ -111,6 +126,7 @@ func NewContent(c Content, o Options) *Server {
 	s.watch = newWatcher(s.mcp, c.Renew, o.WatchEvery)
 	hooks.AddOnRequestInitialization(refuseCancelled)
 	hooks.AddOnRequestInitialization(s.watch.refuse)
+	hooks.AddBeforeCallTool(s.number)
 	hooks.AddOnError(explainFault)
 	s.watch.hook(hooks)
 	c.Add(s.mcp)

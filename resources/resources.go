@@ -32,7 +32,7 @@ type Engine interface {
 // silence.
 func All(e Engine, log *slog.Logger) []server.ServerResource {
 	s := shelf{logger(log)}
-	return []server.ServerResource{
+	out := []server.ServerResource{
 		s.fixed("hardware://", "Hardware", "What this machine can run models on", func(ctx context.Context, _ string) (content, error) {
 			return asJSON(e.Detect(ctx, engine.DetectRequest{}, ignore))
 		}),
@@ -40,6 +40,12 @@ func All(e Engine, log *slog.Logger) []server.ServerResource {
 			return asJSON(models(ctx, e))
 		}),
 	}
+	for _, name := range Pages() {
+		r := s.fixed("docs://"+name, name, "The documentation on "+name, func(context.Context, string) (content, error) { return page(name) })
+		r.Resource.MIMEType = "text/markdown"
+		out = append(out, r)
+	}
+	return out
 }
 
 // Templates returns the resources that are named by a value in their URI. A
@@ -64,6 +70,9 @@ func Templates(e Engine, log *slog.Logger) []server.ServerResourceTemplate {
 		s.template("docs://tasks/{task}", "Task", "The parameters and outputs of a task", func(_ context.Context, uri string) (content, error) {
 			text, err := e.TaskDoc(strings.TrimPrefix(uri, "docs://tasks/"))
 			return content{[]byte(text), "text/markdown"}, err
+		}),
+		s.template("docs://{page}", "Documentation", "A page of the documentation", func(_ context.Context, uri string) (content, error) {
+			return page(strings.TrimPrefix(uri, "docs://"))
 		}),
 	}
 }

@@ -134,7 +134,7 @@ func TestResources_binary(t *testing.T) {
 func TestResources_unknown(t *testing.T) {
 	srv := serve(t, fake{}, nil)
 	for uri, want := range map[string]string{
-		"nope://": "not found", "hardware://x": "not found", "hardware:/": "not found", "": "", "docs://tasks": "not found",
+		"nope://": "not found", "hardware://x": "not found", "hardware:/": "not found", "": "", "docs://tasks": "there is no page \"tasks\"; the pages are ", "docs://..": "there is no page", "docs://..%2Fviews": "",
 		"models://bafynope":                            `model "bafynope" is not here; models:// lists those that are`,
 		"results://nope":                               `no run "nope" is recorded`,
 		"results://" + run + "/1.png":                  "is kept; files are kept for 24 hours",
@@ -172,7 +172,14 @@ func TestResources_listed(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	want := []string{"docs://tasks/{task}", "hardware://", "models://", "models://{cid}", "results://{run_id}", "results://{run_id}/{file}"}
+	for _, page := range resources.Pages() {
+		i := slices.Index(got, "docs://"+page)
+		if i < 0 {
+			t.Fatalf("page %s is not listed", page)
+		}
+		got = slices.Delete(got, i, i+1)
+	}
+	want := []string{"docs://tasks/{task}", "docs://{page}", "hardware://", "models://", "models://{cid}", "results://{run_id}", "results://{run_id}/{file}"}
 	if !slices.Equal(got, want) {
 		t.Errorf("listed are %v", got)
 	}
@@ -193,5 +200,43 @@ func TestResources_internalErrorsStayInside(t *testing.T) {
 		if !strings.Contains(log.String(), "/secret/path") || !strings.Contains(log.String(), uri) {
 			t.Errorf("%s: logged %q", uri, log.String())
 		}
+	}
+}
+
+func TestViews(t *testing.T) {
+	srv := mcptest.NewUnstartedServer(t)
+	srv.AddResources(resources.Views([]resources.View{
+		{URI: "config://", Name: "Configuration", Description: "d", Read: func(context.Context) ([]byte, error) { return []byte(`{"a":1}`), nil }},
+		{URI: "metrics://", Name: "Metrics", Description: "d", MIMEType: "text/plain", Read: func(context.Context) ([]byte, error) { return []byte("n 1"), nil }},
+		{URI: "health://", Name: "Health", Description: "d", Read: func(context.Context) ([]byte, error) { return nil, errors.New("/secret/path") }},
+	}, nil)...)
+	if err := srv.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	for uri, want := range map[string]mcp.TextResourceContents{
+		"config://": {MIMEType: "application/json", Text: `{"a":1}`}, "metrics://": {MIMEType: "text/plain", Text: "n 1"},
+	} {
+		got, err := read(t, srv, uri)
+		if text, ok := got.(mcp.TextResourceContents); err != nil || !ok || text.Text != want.Text || text.MIMEType != want.MIMEType {
+			t.Errorf("%s: %+v, %v", uri, got, err)
+		}
+	}
+	if _, err := read(t, srv, "health://"); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("told %v", err)
+	}
+}
+
+// Every page is served as it is.
+func TestPages(t *testing.T) {
+	srv := serve(t, fake{}, nil)
+	for _, page := range resources.Pages() {
+		got, err := read(t, srv, "docs://"+page)
+		if text, ok := got.(mcp.TextResourceContents); err != nil || !ok || text.MIMEType != "text/markdown" || !strings.HasPrefix(text.Text, "# ") {
+			t.Errorf("%s: %+v, %v", page, got, err)
+		}
+	}
+	if len(resources.Pages()) < 3 {
+		t.Error(resources.Pages())
 	}
 }

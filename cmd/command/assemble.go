@@ -39,6 +39,7 @@ type app struct {
 	runner *runner.Provider
 	native string
 	out    *logOutput
+	watch  *observers // nil where nobody asks
 	conf   atomic.Pointer[config.Loaded]
 }
 
@@ -50,6 +51,7 @@ type appOptions struct {
 	conf        *config.Loaded // nil: it is read
 	allow       []string       // folders whose files callers may name
 	person      bool           // may name any file and waits as long as it takes
+	serving     bool           // counts what it does, and tells of it
 	syncLimit   time.Duration  // how long a call waits for its work
 	runtimeHint string         // how ONNX Runtime is installed
 }
@@ -86,11 +88,15 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 	a.runner = runner.New(runner.Options{
 		Command: []string{a.native, "runner"}, Library: a.library, RuntimeHint: o.runtimeHint, Logger: a.log,
 	})
+	observer, err := a.observe(o.serving)
+	if err != nil {
+		return nil, errors.Join(usageError{err}, a.runner.Close(), a.db.Close(), a.store.Close())
+	}
 	a.engine = engine.New(engine.Options{
 		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Scratch: a.scratch(sources), Dir: filepath.Join(a.home, "engine"),
 		Paths: allowed(append(o.allow, conf.AllowPaths...), o.person), SyncLimit: o.syncLimit, Wait: o.person,
 		SessionMemory: int64(conf.Performance.CacheSize), MemoryLimit: int64(conf.Hardware.MemoryLimit), Concurrency: conf.Performance.ParallelRequests,
-		Preferences: preferences(conf.Hardware), Logger: a.log, Version: Version,
+		Preferences: preferences(conf.Hardware), Observer: observer, Logger: a.log, Version: Version,
 	})
 	return a, nil
 }
@@ -132,7 +138,7 @@ func (a *app) scratch(sources []ipfsstore.Source) func(context.Context) (engine.
 // close ends what the app started, in the order that loses nothing: the work,
 // the processes that do it, then what it recorded.
 func (a *app) close() error {
-	return errors.Join(a.engine.Close(), a.runner.Close(), a.db.Close(), a.store.Close())
+	return errors.Join(a.engine.Close(), a.runner.Close(), a.db.Close(), a.store.Close(), a.watch.close(), a.out.close())
 }
 
 // with runs f with an app for a person.

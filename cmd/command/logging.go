@@ -60,6 +60,14 @@ func (o *logOutput) reopen() {
 	}
 }
 
+// close lets go of the file.
+func (o *logOutput) close() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
+}
+
 // identified adds the id of the request that a line is about.
 type identified struct{ slog.Handler }
 

@@ -83,7 +83,7 @@ func (c *cli) runServer(ctx context.Context, bundled string) error {
 		allow = append(allow, workingDirectory()...)
 		c.greet()
 	}
-	a, err := c.assemble(appOptions{conf: conf, allow: allow, syncLimit: syncLimit, runtimeHint: serverRuntimeHint}) //nolint:contextcheck // what is opened stays open until it is closed
+	a, err := c.assemble(appOptions{conf: conf, serving: true, allow: allow, syncLimit: syncLimit, runtimeHint: serverRuntimeHint}) //nolint:contextcheck // what is opened stays open until it is closed
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,9 @@ func (c *cli) runServer(ctx context.Context, bundled string) error {
 // context does.
 func (c *cli) serveAll(ctx context.Context, a *app, stdio bool) error {
 	conf := a.settings()
-	srv := mcpserver.New(a.engine, mcpserver.Options{Version: Version, Logger: a.log, Limits: limits(conf.Server.Limits)})
+	srv := mcpserver.New(a.engine, mcpserver.Options{
+		Version: Version, Logger: a.log, Limits: limits(conf.Server.Limits), Observe: a.watch.called, Views: a.views(),
+	})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, gctx := errgroup.WithContext(ctx)
@@ -160,7 +162,7 @@ func (c *cli) httpOptions(a *app) (mcpserver.HTTPOptions, error) {
 	conf := a.settings().Server
 	options := mcpserver.HTTPOptions{
 		Hosts: conf.AllowHost, Drain: time.Duration(conf.DrainTimeout), OpenMounts: map[string]http.Handler{},
-		Ready: func(ctx context.Context) error { _, err := a.engine.Models(ctx); return err },
+		Metrics: a.watch.metrics, Ready: a.ready, Report: a.report,
 	}
 	if conf.Gateway {
 		options.OpenMounts["/ipfs/"] = a.store.Gateway()

@@ -48,6 +48,7 @@ func (s *session) start(ctx context.Context) error {
 		return err
 	}
 	inner, err := c.client.NewSession(ctx, s.model, s.file, s.plan)
+	s.p.log.DebugContext(ctx, "a model was opened", "pid", c.pid(), "model", s.model.Root, "file", s.file, "error", err)
 	if err != nil {
 		err = c.explain(err)
 		c.kill() // it may still be loading
@@ -76,6 +77,7 @@ func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, e
 		return nil, err
 	}
 	out, err := l.Run(ctx, in)
+	s.p.log.DebugContext(ctx, "a model ran", "pid", l.child.pid(), "model", s.model.Root, "file", s.file, "error", err)
 	if err != nil {
 		return nil, s.failed(l, err)
 	}
