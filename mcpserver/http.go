@@ -139,6 +139,6 @@ func (s *Server) readyz(stop context.Context, ready func(context.Context) error,
 				return
 			}
 		}
-		fmt.Fprint(w, "ready\n", report(r)) //nolint:contextcheck // as above
+		fmt.Fprint(w, "ready\n", report(r))
 	}
 }

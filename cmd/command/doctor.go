@@ -7,8 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-
+	
 	"github.com/spf13/cobra"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
@@ -27,7 +26,7 @@ type finding struct {
 func (c *cli) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Check every part of the installation, and say how to mend what is missing",
+		Short: "Check every part of the installation, and say how to mend what is missing: a report that is safe to paste",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(func(a *app) error {
 				found := c.examine(cmd.Context(), a)
@@ -48,8 +47,7 @@ func (c *cli) doctor() *cobra.Command {
 // examine tries each part for real.
 func (c *cli) examine(ctx context.Context, a *app) []finding {
 	found := []finding{c.examineHome(a), examineNative(a)}
-	library, err := a.library()
-	found = append(found, result("runtime", filepath.Base(library), err))
+	found = append(found, examineRuntime(a))
 	d, err := a.engine.Detect(ctx, engine.DetectRequest{Platforms: []hardware.Kind{hardware.CPU}, Refresh: true}, nil)
 	switch {
 	case err != nil:
@@ -63,7 +61,9 @@ func (c *cli) examine(ctx context.Context, a *app) []finding {
 	rows, err := a.engine.Results(ctx, engine.ResultsRequest{SQL: "select count(*) as n from inferences"}, nil)
 	found = append(found, result("database", fmt.Sprintf("answered in sandbox %s", rows.Sandbox), err))
 	stored, err := a.store.List(ctx)
-	return append(found, result("store", fmt.Sprintf("%d models", len(stored)), err))
+	found = append(found, result("store", fmt.Sprintf("%d models", len(stored)), err), examineDatabase(ctx, a), examineVersions())
+	found = append(found, examineDisk(a), examineToken(a), examinePort(ctx, a), examineSources(a))
+	return pasteable(append(found, examineConfig(a)...))
 }
 
 func (c *cli) examineHome(a *app) finding {
@@ -80,7 +80,7 @@ func (c *cli) examineHome(a *app) finding {
 
 func examineNative(a *app) finding {
 	path, err := exec.LookPath(a.native)
-	f := result("native", path, err)
+	f := result("native", path+builtFrom(path), err)
 	if err != nil {
 		f.Fix = "put " + nativeName + " beside ipfs-accelerate or on PATH, or name it in IPFS_ACCELERATE_NATIVE"
 	}

@@ -88,7 +88,7 @@ func (c *cli) runServer(ctx context.Context, bundled string) error {
 		return err
 	}
 	if err := a.addModels(ctx, bundled); err != nil {
-		return errors.Join(err, a.close())
+		return errors.Join(err, a.close()) //nolint:contextcheck // what is open is closed after the context is done
 	}
 	return errors.Join(c.serveAll(ctx, a, stdio), a.close()) //nolint:contextcheck // what is open is closed after the context is done
 }
