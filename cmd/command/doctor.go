@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	
+
 	"github.com/spf13/cobra"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
