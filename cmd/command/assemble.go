@@ -2,6 +2,9 @@ package command
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,7 +85,9 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 	if a.store, err = ipfsstore.Open(filepath.Join(a.home, "store"), ipfsstore.Options{Sources: sources, Logger: a.log}); err != nil {
 		return nil, err
 	}
-	if a.db, err = benchdb.Open(filepath.Join(a.home, "benchdb"), benchdb.Options{Command: []string{a.native, "worker"}, Logger: a.log}); err != nil {
+	if a.db, err = benchdb.Open(filepath.Join(a.home, "benchdb"), benchdb.Options{
+		Command: []string{a.native, "worker"}, Retention: retention(conf.Benchdb), UnconfinedSQL: conf.Benchdb.UnconfinedSQL, Logger: a.log,
+	}); err != nil {
 		return nil, errors.Join(err, a.store.Close())
 	}
 	a.runner = runner.New(runner.Options{
@@ -96,9 +101,30 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Scratch: a.scratch(sources), Dir: filepath.Join(a.home, "engine"),
 		Paths: allowed(append(o.allow, conf.AllowPaths...), o.person), SyncLimit: o.syncLimit, Wait: o.person,
 		SessionMemory: int64(conf.Performance.CacheSize), MemoryLimit: int64(conf.Hardware.MemoryLimit), Concurrency: conf.Performance.ParallelRequests,
-		Preferences: preferences(conf.Hardware), Observer: observer, Logger: a.log, Version: Version,
+		Preferences: preferences(conf.Hardware), Observer: observer, Logger: a.log, Version: Version, Settings: fingerprint(conf.Config),
 	})
 	return a, nil
+}
+
+// retention turns days into what the database takes: negative is for ever.
+func retention(b config.Benchdb) benchdb.Retention {
+	days := func(n int) time.Duration {
+		if n == 0 {
+			return -1
+		}
+		return time.Duration(n) * 24 * time.Hour
+	}
+	return benchdb.Retention{Inferences: days(b.InferenceDays), Samples: days(b.SampleDays)}
+}
+
+// fingerprint is of the settings that change what is measured.
+func fingerprint(c config.Config) string {
+	data, err := json.Marshal([]any{c.Hardware, c.Performance, c.ORTLib})
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
 }
 
 // plugIns is every plug-in of this program, in one list.

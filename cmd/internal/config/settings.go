@@ -16,6 +16,7 @@ type Config struct {
 	Logging     Logging     `json:"logging"`
 	Server      Server      `json:"server"`
 	Telemetry   Telemetry   `json:"telemetry"`
+	Benchdb     Benchdb     `json:"benchdb"`
 
 	Models     []string `json:"models" config:"project" jsonschema:"maxItems=16" jsonschema_description:"Models that the server opens when it starts, so that the first call finds them in memory: names, CIDs or paths in allowed folders."`
 	AllowPaths []string `json:"allow_paths" jsonschema:"maxItems=256" jsonschema_description:"Folders whose files callers may name, as absolute paths. The flag --allow-path adds to them."`
@@ -106,6 +107,13 @@ type Telemetry struct {
 	OTLPEndpoint string `json:"otlp_endpoint" jsonschema_description:"URL of an OpenTelemetry collector that is sent a trace of each call over OTLP/HTTP, such as http://127.0.0.1:4318. Empty: off, unless OTEL_EXPORTER_OTLP_ENDPOINT is set."`
 }
 
+// Benchdb says how long what is kept of measurements, and who may ask.
+type Benchdb struct {
+	InferenceDays int  `json:"inference_days" jsonschema:"minimum=0,maximum=36500" jsonschema_description:"How many days single inferences are kept, before only their sums by the hour are. 0 is for ever."`
+	SampleDays    int  `json:"sample_days" jsonschema:"minimum=0,maximum=36500" jsonschema_description:"How many days the samples of benchmarks are kept, before only their histograms are. 0 is for ever."`
+	UnconfinedSQL bool `json:"unconfined_sql" jsonschema_description:"Answer an agent's SQL where the system has no full sandbox, too: DuckDB's own settings are then all that keeps it from files."`
+}
+
 // Defaults returns what holds where nothing else is said.
 func Defaults() Config {
 	return Config{
@@ -122,6 +130,7 @@ func Defaults() Config {
 				Rate: 20_000, Patience: Duration(30 * time.Second), Idle: Duration(30 * time.Minute),
 			},
 		},
-		Models: []string{}, AllowPaths: []string{}, Sources: []Source{},
+		Benchdb: Benchdb{InferenceDays: 30, SampleDays: 180},
+		Models:  []string{}, AllowPaths: []string{}, Sources: []Source{},
 	}
 }
