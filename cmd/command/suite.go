@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
@@ -54,7 +54,9 @@ func readSuite(path string) (suite, error) {
 		return s, usageError{err}
 	}
 	defer f.Close()
-	if err := yaml.NewDecoder(io.LimitReader(f, maxSuite), yaml.Strict()).Decode(&s); err != nil {
+	d := yaml.NewDecoder(io.LimitReader(f, maxSuite))
+	d.KnownFields(true)
+	if err := d.Decode(&s); err != nil {
 		return s, usageError{fmt.Errorf("%s is no suite: %w", path, err)}
 	}
 	if len(s.Models) == 0 {
