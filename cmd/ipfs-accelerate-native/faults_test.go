@@ -321,6 +321,20 @@ func wantMissing(t *testing.T, err error, path string) {
 
 // A library that calls abort() when it is loaded takes its child with it only.
 func TestRunner_libraryAborts(t *testing.T) {
+	p := withLibrary(t, abortingLibrary(t))
+	for range 2 {
+		_, err := p.Devices(t.Context())
+		wantCode(t, err, engine.ErrRunnerCrashed)
+		if err == nil || !strings.Contains(err.Error(), "SIGABRT") {
+			t.Errorf("got %v; want it to say SIGABRT", err)
+		}
+	}
+}
+
+// abortingLibrary makes a library that ends the process that asks it for
+// anything.
+func abortingLibrary(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	source, path := filepath.Join(dir, "a.c"), filepath.Join(dir, "libonnxruntime.so.1")
 	code := "#include <stdlib.h>\nvoid *OrtGetApiBase(void) { abort(); }\n"
@@ -330,12 +344,5 @@ func TestRunner_libraryAborts(t *testing.T) {
 	if out, err := exec.Command("cc", "-shared", "-fPIC", "-o", path, source).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	p := withLibrary(t, path)
-	for range 2 {
-		_, err := p.Devices(t.Context())
-		wantCode(t, err, engine.ErrRunnerCrashed)
-		if err == nil || !strings.Contains(err.Error(), "SIGABRT") {
-			t.Errorf("got %v; want it to say SIGABRT", err)
-		}
-	}
+	return path
 }

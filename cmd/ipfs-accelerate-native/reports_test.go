@@ -23,9 +23,9 @@ import (
 
 // measured is an engine with a real store and a real database, over a provider
 // whose model takes as long as wait says, or fails.
-func measured(t *testing.T) (e *engine.Engine, wait *atomic.Int64) {
+func measured(t *testing.T) (*engine.Engine, *atomic.Int64) {
 	t.Helper()
-	wait = &atomic.Int64{}
+	wait := &atomic.Int64{}
 	fake := &enginetest.Fake{Ops: map[string]enginetest.Op{"Wait": func(ctx context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
 		d := time.Duration(wait.Load())
 		if d < 0 {
@@ -40,6 +40,12 @@ func measured(t *testing.T) (e *engine.Engine, wait *atomic.Int64) {
 			return nil, ctx.Err()
 		}
 	}}}
+	return measuredBy(t, fake), wait
+}
+
+// measuredBy is an engine with a real store and a real database over p.
+func measuredBy(t *testing.T, p engine.ExecutionProvider) *engine.Engine {
+	t.Helper()
 	store, err := ipfsstore.Open(t.TempDir(), ipfsstore.Options{})
 	must(t, err)
 	dir := t.TempDir()
@@ -49,11 +55,11 @@ func measured(t *testing.T) (e *engine.Engine, wait *atomic.Int64) {
 	_, err = store.Add(t.Context(), dir, ipfsstore.AddOptions{Name: "slow"})
 	must(t, err)
 	plugins := &engine.Registry{}
-	plugins.RegisterProvider(fake)
+	plugins.RegisterProvider(p)
 	plugins.RegisterWorkload(workloads.Latency())
-	e = engine.New(engine.Options{Plugins: plugins, Models: store, Results: openResults(t, t.TempDir(), time.Minute), Dir: t.TempDir()})
+	e := engine.New(engine.Options{Plugins: plugins, Models: store, Results: openResults(t, t.TempDir(), time.Minute), Dir: t.TempDir()})
 	t.Cleanup(func() { must(t, errors.Join(e.Close(), store.Close())) })
-	return e, wait
+	return e
 }
 
 func rounds(t *testing.T, e *engine.Engine, baseline string) engine.Benchmark {
@@ -115,5 +121,17 @@ func TestReports_failingDevice(t *testing.T) {
 	must(t, err)
 	if len(history.Rows) != 1 || !strings.Contains(string(history.Rows[0]), `"memory_bytes":null,"p50_ms":null,"throughput_per_s":null`) {
 		t.Errorf("history is %s", history.Rows)
+	}
+}
+
+// So is a library that ends its process.
+func TestReports_abortingLibrary(t *testing.T) {
+	e := measuredBy(t, withLibrary(t, abortingLibrary(t)))
+	_, err := e.Infer(t.Context(), engine.InferRequest{Model: "slow", Tensors: []engine.TensorInput{{Name: "x", Shape: []int64{1}, Data: engine.Numbers{"1"}}}}, func(engine.Progress) {})
+	wantCode(t, err, engine.ErrRunnerCrashed)
+	failed, err := e.Results(t.Context(), engine.ResultsRequest{Report: "errors"}, nil)
+	must(t, err)
+	if len(failed.Rows) == 0 || !strings.Contains(string(failed.Rows[0]), `"error":"runner_crashed"`) {
+		t.Errorf("report errors is %s", failed.Rows)
 	}
 }
