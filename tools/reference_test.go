@@ -100,10 +100,10 @@ func reference(t *testing.T) string {
 }
 
 func TestReference_isUpToDate(t *testing.T) {
-	const path = "../docs/tools.md"
+	const path = "../resources/docs/tools.md"
 	want := reference(t)
 	if *update {
-		if err := os.MkdirAll("../docs", 0o755); err != nil {
+		if err := os.MkdirAll("../resources/docs", 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -113,6 +113,6 @@ func TestReference_isUpToDate(t *testing.T) {
 	}
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != want {
-		t.Errorf("docs/tools.md is not what the schemas say (%v); run go test ./tools -update", err)
+		t.Errorf("resources/docs/tools.md is not what the schemas say (%v); run go test ./tools -update", err)
 	}
 }

@@ -108,7 +108,7 @@ func (c *cli) root() *cobra.Command {
 	c.keyFlags(f, false, func(name string, _ config.Key) bool { return strings.HasPrefix(name, "log-") })
 	c.keyFlags(f, true, func(name string, k config.Key) bool { return name == k.Flags[0] })
 	f.StringArrayVar(&c.sources, "source", nil, "trustless gateway to fetch models from, URL or NAME=URL (repeatable)")
-	root.AddCommand(c.serve(), c.call(), c.detect(), c.infer(), c.bench(), c.query(), c.benchdb(), c.models(), c.runtime(), c.doctor(), c.config(), c.version())
+	root.AddCommand(c.serve(), c.call(), c.detect(), c.infer(), c.bench(), c.query(), c.benchdb(), c.models(), c.runtime(), c.doctor(), c.health(), c.config(), c.version())
 	usageErrors(root)
 	return root
 }
@@ -116,7 +116,7 @@ func (c *cli) root() *cobra.Command {
 // Root returns the program's command line, for what documents it. It is not
 // for running: it has no streams.
 func Root() *cobra.Command {
-	root := (&cli{}).root()
+	root := (&cli{given: map[string]config.Given{}}).root()
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	return root

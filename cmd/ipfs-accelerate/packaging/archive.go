@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
-	"compress/flate"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
@@ -93,7 +92,7 @@ func pack(dest string, entries []entry) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	var p packer = newZip(f)
+	var p packer = zipPacker{zip.NewWriter(f)}
 	if strings.HasSuffix(dest, ".tar.gz") {
 		p = newTar(f)
 	}
@@ -121,12 +120,6 @@ func copyInto(p packer, e entry) error {
 
 type zipPacker struct{ *zip.Writer }
 
-func newZip(w io.Writer) zipPacker {
-	z := zip.NewWriter(w)
-	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestCompression) })
-	return zipPacker{z}
-}
-
 func (z zipPacker) add(e entry, _ int64) (io.Writer, error) {
 	h := &zip.FileHeader{Name: e.name, Method: zip.Deflate, Modified: made}
 	h.SetMode(e.mode)
@@ -139,7 +132,7 @@ type tarPacker struct {
 }
 
 func newTar(w io.Writer) tarPacker {
-	gz, _ := gzip.NewWriterLevel(w, gzip.BestCompression) //nolint:errcheck // the level is one
+	gz := gzip.NewWriter(w)
 	return tarPacker{tar.NewWriter(gz), gz}
 }
 

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,10 +33,11 @@ var nodePlatforms = map[target]string{
 	{"linux", "amd64"}: "linux-x64", {"linux", "arm64"}: "linux-arm64", {"darwin", "arm64"}: "darwin-arm64",
 }
 
-// bundle makes the MCP bundle of this platform in dir, twice to see that it is
-// the same, and checks it with the tool of those who defined the format. It
-// returns its path.
-func (m *maker) bundle(ctx context.Context, dir string) (string, error) {
+// bundle makes the MCP bundle of this platform in dir, and checks it with the
+// tool of those who defined the format. Unless once is set it makes it twice,
+// from the linking of its programs on, to see that it is the same. It returns
+// its path.
+func (m *maker) bundle(ctx context.Context, dir string, once bool) (string, error) {
 	platform, ok := nodePlatforms[host]
 	if !ok {
 		return "", fmt.Errorf("there is no bundle of %s yet", host)
@@ -44,50 +47,41 @@ func (m *maker) bundle(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(temp)
-	final := filepath.Join(dir, "ipfs-accelerate-"+platform+".mcpb")
-	if err := m.twice(ctx, temp, final); err != nil {
-		return "", err
-	}
-	if err := m.validate(ctx, final); err != nil {
-		return "", err
-	}
-	hash, err := sum(final)
+	made, hash, err := m.makeBundle(ctx, filepath.Join(temp, "first"))
 	if err != nil {
 		return "", err
 	}
-	m.say("%s  %s\n  valid; made twice, the same both times; not signed", hash, final)
-	return final, nil
+	if !once {
+		if _, again, err := m.makeBundle(ctx, filepath.Join(temp, "second")); err != nil || again != hash {
+			return "", errors.Join(err, fmt.Errorf("two bundles of the same sources differ: %s and %s", hash, again))
+		}
+	}
+	if err := m.validate(ctx, made); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	name := "ipfs-accelerate-" + platform + ".mcpb"
+	m.say("%s  %s\n  valid; not signed", hash, name)
+	return filepath.Join(dir, name), spread(dir, []entry{file(name, made)})
 }
 
-// twice makes the bundle two times, from the linking of its programs on, and
-// moves it to its place if both are the same.
-func (m *maker) twice(ctx context.Context, temp, final string) error {
-	var hashes [2]string
-	var last string
-	for i := range hashes {
-		work := filepath.Join(temp, fmt.Sprint(i))
-		if err := os.Mkdir(work, 0o755); err != nil {
-			return err
-		}
-		entries, err := m.contents(ctx, work)
-		if err != nil {
-			return err
-		}
-		last = filepath.Join(work, "bundle.mcpb")
-		if err := pack(last, entries); err != nil {
-			return err
-		}
-		if hashes[i], err = sum(last); err != nil {
-			return err
-		}
+// makeBundle makes a bundle in work, and returns its path and SHA-256.
+func (m *maker) makeBundle(ctx context.Context, work string) (path, hash string, err error) {
+	if err := os.Mkdir(work, 0o755); err != nil {
+		return "", "", err
 	}
-	if hashes[0] != hashes[1] {
-		return fmt.Errorf("two bundles of the same sources differ: %s and %s", hashes[0], hashes[1])
+	entries, err := m.contents(ctx, work)
+	if err != nil {
+		return "", "", err
 	}
-	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
-		return err
+	path = filepath.Join(work, "bundle.mcpb")
+	if err := pack(path, entries); err != nil {
+		return "", "", err
 	}
-	return spread(filepath.Dir(final), []entry{file(filepath.Base(final), last)})
+	hash, err = sum(path)
+	return path, hash, err
 }
 
 // stage writes what is in the bundle into a folder.
@@ -222,29 +216,44 @@ func (m *maker) models(ctx context.Context) ([]entry, error) {
 	return entries, nil
 }
 
-// validate has mcpb, the tool of the format, look at a bundle as a client
-// would: unpack it and check its manifest.
+// validate has mcpb, the tool of the format, read a bundle and check its
+// manifest.
 func (m *maker) validate(ctx context.Context, bundle string) error {
-	cli, err := m.mcpb(ctx)
+	manifest, err := manifestOf(bundle)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "mcpb-*")
+	dir := filepath.Dir(bundle)
+	if err := spread(dir, []entry{text("manifest.json", manifest), text("icon.png", icon)}); err != nil { // it looks at both
+		return err
+	}
+	return errors.Join(m.mcpb(ctx, "validate", filepath.Join(dir, "manifest.json")), m.mcpb(ctx, "info", bundle))
+}
+
+// manifestOf is the manifest in a bundle.
+func manifestOf(bundle string) ([]byte, error) {
+	z, err := zip.OpenReader(bundle)
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close() // read-only
+	return fs.ReadFile(z, "manifest.json")
+}
+
+// mcpb runs the tool of the format.
+func (m *maker) mcpb(ctx context.Context, args ...string) error {
+	program, err := m.mcpbProgram(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	for _, args := range [][]string{{"unpack", bundle, dir}, {"validate", filepath.Join(dir, "manifest.json")}, {"info", bundle}} {
-		cmd := exec.CommandContext(ctx, "node", append([]string{cli}, args...)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("mcpb %s: %w\n%s", args[0], err, out)
-		}
+	if out, err := exec.CommandContext(ctx, "node", append([]string{program}, args...)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("mcpb %s: %w\n%s", args[0], err, out)
 	}
 	return nil
 }
 
-// mcpb installs the tool as its lock says, once, and returns its program.
-func (m *maker) mcpb(ctx context.Context) (string, error) {
+// mcpbProgram installs the tool as its lock says, once.
+func (m *maker) mcpbProgram(ctx context.Context) (string, error) {
 	dir, err := cache()
 	if err != nil {
 		return "", err

@@ -117,7 +117,7 @@ func (m *maker) bundleOf(ctx context.Context, dir, temp string) error {
 		m.say("MCP bundle: not yet on %s", host)
 		return nil
 	}
-	bundle, err := m.bundle(ctx, dir)
+	bundle, err := m.bundle(ctx, dir, false)
 	if err != nil {
 		return err
 	}
