@@ -58,6 +58,8 @@ func compilers(ctx context.Context, t target, work string) (env []string, reason
 	switch {
 	case t.os == "windows":
 		return nil, "not yet: its libraries are not linked on Windows", nil
+	case t == target{"darwin", "amd64"}:
+		return nil, "not yet: the pinned package has no ONNX Runtime for it", nil
 	case t == target{"darwin", "arm64"} && hasZig():
 		env, err := zig(ctx, work)
 		return env, "", err
@@ -67,11 +69,16 @@ func compilers(ctx context.Context, t target, work string) (env []string, reason
 		return nil, "not yet: it is cross-compiled on Linux only", nil
 	}
 	for _, c := range cross {
-		if _, err := exec.LookPath(c); err != nil {
+		if !installed(c) {
 			return nil, "absent: " + c + " is not installed (Debian: gcc-aarch64-linux-gnu, g++-aarch64-linux-gnu)", nil
 		}
 	}
 	return []string{"CC=" + cross[0], "CXX=" + cross[1]}, "", nil
+}
+
+func installed(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
 }
 
 // build builds one of the two programs for t into dir, and returns its path.

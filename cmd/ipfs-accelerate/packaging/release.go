@@ -87,11 +87,11 @@ func (m *maker) accompaniment(ctx context.Context, t target, programs []string) 
 	if err != nil {
 		return nil, err
 	}
-	pages, err := m.manual()
+	pages, err := m.manual() //nolint:contextcheck // commands are described, not run
 	if err != nil {
 		return nil, err
 	}
-	scripts, err := completions()
+	scripts, err := completions() //nolint:contextcheck // the same
 	if err != nil {
 		return nil, err
 	}
