@@ -365,10 +365,13 @@ func TestWorker_endsWithItsParent(t *testing.T) {
 	dir := t.TempDir()
 	wantSQL(t, openDB(t, dir), "select 1 as n", `{"n":1}`) // the asker need not ingest
 	c := startChild(t, "be-asker", dir)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	lock := flock.New(filepath.Join(dir, lockFile))
+	look := time.NewTicker(5 * time.Millisecond) // looking all the time would keep the query from its lock
+	defer look.Stop()
 	for held := false; !held; { // by the query
+		<-look.C
 		ok, err := lock.TryLock()
 		if err := errors.Join(err, lock.Unlock(), ctx.Err()); err != nil {
 			t.Fatal(err)

@@ -235,7 +235,7 @@ func TestServeStdio_progress(t *testing.T) {
 		c.in.Close()
 	}()
 	told, answered := map[string]int{}, map[string]bool{}
-	for range 2 * calls {
+	for len(answered) < calls { // a slow call is told of more than once
 		m := parse(t, c.receive())
 		token := string(m.Params.ProgressToken)
 		if m.Method == "" {
@@ -244,8 +244,8 @@ func TestServeStdio_progress(t *testing.T) {
 			t.Errorf("%s for %s after its answer", m.Method, token)
 		}
 	}
-	if len(told) != calls || len(answered) != calls {
-		t.Errorf("told of %d, answered %d", len(told), len(answered))
+	if len(told) != calls {
+		t.Errorf("told of %d", len(told))
 	}
 	c.close()
 }
