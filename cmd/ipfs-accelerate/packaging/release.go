@@ -96,8 +96,15 @@ func (m *maker) accompaniment(ctx context.Context, t target, programs []string) 
 		return nil, err
 	}
 	entries := append(scripts, text("NOTICES.txt", notices))
-	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
+	for _, name := range []string{"LICENSE", "CHANGELOG.md"} {
 		entries = append(entries, file(name, filepath.Join(m.root, name)))
+	}
+	documents, err := filepath.Glob(filepath.Join(m.root, "resources/docs/*.md"))
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range documents {
+		entries = append(entries, file("docs/"+filepath.Base(d), d))
 	}
 	if t.os != "windows" {
 		entries = append(entries, pages...)
