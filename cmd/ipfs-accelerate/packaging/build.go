@@ -62,6 +62,9 @@ func compilers(ctx context.Context, t target, work string) (env []string, reason
 		return nil, "not yet: the pinned package has no ONNX Runtime for it", nil
 	case t == target{"darwin", "arm64"} && hasZig():
 		env, err := zig(ctx, work)
+		if err != nil && ctx.Err() == nil {
+			return nil, "absent: its compiler can't be had: " + err.Error(), nil //nolint:nilerr // it is said, and the rest is made
+		}
 		return env, "", err
 	case !ok:
 		return nil, "not yet: it is built on such a machine only (make build)", nil
