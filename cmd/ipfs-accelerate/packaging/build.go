@@ -63,7 +63,7 @@ func compilers(ctx context.Context, t target, work string) (env []string, reason
 	case t == target{"darwin", "arm64"} && hasZig():
 		env, err := zig(ctx, work)
 		if err != nil && ctx.Err() == nil {
-			return nil, "absent: its compiler can't be had: " + err.Error(), nil //nolint:nilerr // it is said, and the rest is made
+			return nil, "absent: its compiler can't be had: " + err.Error(), nil
 		}
 		return env, "", err
 	case !ok:
