@@ -190,6 +190,7 @@ func (b *benchmarking) do(ctx context.Context) error {
 	b.out.MachineID, b.out.SoftwareID = env.machine.ID, software.ID
 	batch := benchdb.Batch{Environments: []benchdb.Environment{env.machine, software}, Sync: true}
 	for _, m := range todo {
+		batch.Environments = append(batch.Environments, b.e.untold(b.e.software(m.driver()))...)
 		res, row, err := b.measure(ctx, m, len(todo))
 		if ctx.Err() != nil {
 			return ctx.Err()

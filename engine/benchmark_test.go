@@ -171,6 +171,12 @@ func TestRecord_fullDisk(t *testing.T) {
 	if b.Results[0].Samples != 3 || len(b.Warnings) < 2 {
 		t.Errorf("%+v", b)
 	}
+	w.log.full = nil // what it was measured on is told once there is room
+	_, err = w.Infer(t.Context(), engine.InferRequest{Model: "sum", Tensors: sums("1 2 3", "1 1 1")}, quiet)
+	must(t, err)
+	if len(w.log.all.Environments) != 2 {
+		t.Errorf("environments are %+v", w.log.all.Environments)
+	}
 }
 
 // What measurements were taken on is recorded once, with them.

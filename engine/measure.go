@@ -186,7 +186,7 @@ func (x *measuring) fill() {
 	row.ModelName, row.ModelCID, row.Task = b.model.Name, b.model.Root, b.task
 	row.Workload, row.Precision, row.BatchSize, row.Warmup = x.res.Workload, x.res.Precision, x.res.BatchSize, x.res.Warmup
 	row.Throughput, row.MemoryBytes, row.AccuracyScore = x.res.ThroughputS, x.res.MemoryBytes, x.res.AccuracyScore
-	row.Environment, row.SoftwareID = b.out.MachineID, b.out.SoftwareID
+	row.Environment, row.SoftwareID = b.out.MachineID, b.e.software(x.m.driver()).ID
 	if x.m.c != nil {
 		row.HardwareType, row.Device, row.Threads = string(x.m.c.Kind), x.m.c.ID, x.o.threads
 	}
@@ -211,7 +211,7 @@ func (b *benchmarking) configKey() string {
 
 func (x *measuring) metadata() json.RawMessage {
 	meta := map[string]any{
-		"software_id": x.b.out.SoftwareID, "version": x.b.e.o.Version, "stop_reason": x.res.StopReason, "file": x.b.out.Model.File,
+		"version": x.b.e.o.Version, "stop_reason": x.res.StopReason, "file": x.b.out.Model.File,
 		"round": x.m.replay, "mlperf_compliant": false, "mlperf_reason": "shorter than MLPerf's rules ask for, and not by its LoadGen",
 	}
 	if x.res.RatePerS > 0 {

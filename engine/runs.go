@@ -260,6 +260,9 @@ func (e *Engine) cancelRun(id string) (Common, error) {
 func (e *Engine) record(ctx context.Context, b benchdb.Batch) bool {
 	if err := e.o.Results.Record(context.WithoutCancel(ctx), b); err != nil {
 		e.log.Error("record a measurement", "error", err)
+		for _, v := range b.Environments {
+			e.told.Delete(v.ID) // the next record tells it
+		}
 		return false
 	}
 	return true

@@ -124,7 +124,8 @@ func (c *cli) drawHistory(ctx context.Context, a *app, b *benchFlags) error {
 	if b.chart == "" {
 		return nil
 	}
-	return drawReport(ctx, a, engine.ResultsRequest{Report: "history", Model: b.r.Model, Workload: b.r.Workload, Limit: 200}, b.chart)
+	_, err := ask(ctx, a, engine.ResultsRequest{Report: "history", Model: b.r.Model, Workload: b.r.Workload, Limit: 200}, b.chart)
+	return err
 }
 
 // judge is what comparisons mean for the exit code.

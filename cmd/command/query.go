@@ -27,12 +27,7 @@ func (c *cli) query() *cobra.Command {
 				r.SQL = args[0]
 			}
 			return c.with(func(a *app) error {
-				if chart != "" {
-					if err := drawReport(cmd.Context(), a, r, chart); err != nil {
-						return err
-					}
-				}
-				answer, err := a.engine.Results(cmd.Context(), r, nil)
+				answer, err := ask(cmd.Context(), a, r, chart)
 				if err != nil {
 					return err
 				}
@@ -58,14 +53,14 @@ func (c *cli) query() *cobra.Command {
 	return cmd
 }
 
-// drawReport draws a report to a file.
-func drawReport(ctx context.Context, a *app, r engine.ResultsRequest, file string) error {
-	r.Chart = true
+// ask asks a question, and draws the answer to a file if one is named.
+func ask(ctx context.Context, a *app, r engine.ResultsRequest, chart string) (engine.Results, error) {
+	r.Chart = chart != ""
 	answer, err := a.engine.Results(ctx, r, nil)
-	if err != nil {
-		return err
+	if err != nil || chart == "" {
+		return answer, err
 	}
-	return os.WriteFile(file, answer.Pictures[0].PNG, 0o644)
+	return answer, os.WriteFile(chart, answer.Pictures[0].PNG, 0o644)
 }
 
 func printResults(w io.Writer, a engine.Results) {

@@ -1,4 +1,4 @@
-// Bareselect opens a DuckDB database for reading and asks for nothing: the
+// Command bareselect opens a DuckDB database for reading and asks for nothing: the
 // least that a query in a child of its own can cost.
 package main
 
