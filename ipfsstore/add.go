@@ -18,26 +18,42 @@ import (
 
 // AddOptions say how something is added. The zero value will do.
 type AddOptions struct {
-	Name     string         // a catalogue name for it, NAME or NAME:TAG
-	Copy     bool           // copy the files, so that later changes to them do not matter
-	Hidden   bool           // include files and folders whose name begins with a dot
-	Pin      bool           // see [Artifact]
-	Progress func(Progress) // called for each leaf hashed; never concurrently
+	Name      string         // a catalogue name for it, NAME or NAME:TAG
+	Suggest   string         // the name it gets if Name is empty and this one is free or its own
+	Replace   bool           // Name may point elsewhere; it is moved then
+	Profile   Profile        // which CIDs the files get
+	Copy      bool           // copy the files, so that later changes to them do not matter
+	Reference bool           // leave files that can't be linked where they are, instead of copying them
+	Hidden    bool           // include files and folders whose name begins with a dot
+	Pin       bool           // see [Artifact]
+	Progress  func(Progress) // called for each leaf hashed; never concurrently
 }
 
 // maxSilentCopy is how much may be copied without being asked, in bytes.
 const maxSilentCopy = 1 << 30
 
 // Add adds the file or folder at p, under the CID that Kubo gives it with the
-// profile unixfs-v1-2025. On the same file system no byte is copied: the files
-// become hard links or, where that can't be, share their blocks on disk.
-// Elsewhere they are copied, if that is asked for or little.
+// same profile. On the same file system no byte is copied: the files become hard
+// links or, where that can't be, share their blocks on disk. Elsewhere they are
+// copied, if that is asked for or little, or stay where they are, if that is
+// asked for.
+//
+// The folder of a model in a Hugging Face cache (models--ORG--NAME, or a folder
+// below its snapshots) and the manifest of one in an Ollama store are taken for
+// what they are: links lead into that cache only, each of its blobs must have
+// the hash it is named by, the model knows its origin and is called as there,
+// and files that can't be linked stay where they are.
 //
 // Its errors are [ErrLinkOutside], [ErrSpecialFile], [ErrChangedDuringImport],
-// [ErrCopyNeeded], [ErrTooLarge], [ErrInvalidRef] for the name, and those of the
-// file system.
+// [ErrCopyNeeded], [ErrTooLarge], [ErrHashMismatch] for a blob that is not what
+// it is called, [ErrNameTaken], [ErrDiskFull], [ErrInvalidRef] for the name or
+// the profile, and those of the file system.
 func (s *Store) Add(ctx context.Context, p string, o AddOptions) (Artifact, error) {
 	name, err := optionalName(o.Name)
+	if err != nil {
+		return Artifact{}, err
+	}
+	sh, err := o.Profile.shape()
 	if err != nil {
 		return Artifact{}, err
 	}
@@ -47,15 +63,18 @@ func (s *Store) Add(ctx context.Context, p string, o AddOptions) (Artifact, erro
 	}
 	st, err := s.newStaging(ctx)
 	if err != nil {
-		return Artifact{}, err
+		return Artifact{}, diskFull(err)
 	}
 	defer st.discard()
-	im := &importer{store: s, list: l, stage: st, nodes: newNodeSet(), progress: newMeter(o.Progress, "hash", l.bytes)}
-	set, err := im.run(ctx, o.Copy)
+	im := &importer{store: s, list: l, shape: sh, stage: st, nodes: newNodeSet(), progress: newMeter(o.Progress, "hash", l.bytes)}
+	set, err := im.run(ctx, o)
 	if err != nil {
-		return Artifact{}, fmt.Errorf("add %s: %w", p, err)
+		return Artifact{}, fmt.Errorf("add %s: %w", p, diskFull(err))
 	}
-	set.tag, set.pin, set.replace = name, o.Pin, o.Copy
+	set.tag, set.pin, set.move, set.replace = name, o.Pin, o.Replace, o.Copy
+	if set.suggest = o.Suggest; l.suggest != "" {
+		set.suggest = l.suggest
+	}
 	return s.commit(ctx, set)
 }
 
@@ -103,6 +122,7 @@ func (st *staging) discard() {
 
 // A staged file lies in the staging folder.
 type staged struct {
+	path    string // where the bytes are: in the staging folder, or with the user
 	file    built
 	storage Storage
 	stat    fileStat // when its bytes were read
@@ -113,15 +133,16 @@ type staged struct {
 type importer struct {
 	store    *Store
 	list     *listing
+	shape    shape
 	stage    *staging
 	nodes    *nodeSet
 	progress *meter
 	files    []staged // as list.files
 }
 
-func (im *importer) run(ctx context.Context, forceCopy bool) (*commitSet, error) {
+func (im *importer) run(ctx context.Context, o AddOptions) (*commitSet, error) {
 	im.files = make([]staged, len(im.list.files))
-	if err := im.bringIn(ctx, forceCopy); err != nil {
+	if err := im.bringIn(ctx, o); err != nil {
 		return nil, err
 	}
 	if err := im.hash(ctx); err != nil {
@@ -130,20 +151,25 @@ func (im *importer) run(ctx context.Context, forceCopy bool) (*commitSet, error)
 	return im.assemble(ctx)
 }
 
-// bringIn gives every file a second name (or a copy) in the staging folder.
-func (im *importer) bringIn(ctx context.Context, forceCopy bool) error {
+// bringIn gives every file a second name (or a copy) in the staging folder, or
+// leaves it where it is.
+func (im *importer) bringIn(ctx context.Context, o AddOptions) error {
 	var toCopy []int
 	var size int64
 	for i, name := range im.list.files {
-		src := im.list.srcPath(name)
-		how, err := Storage(""), error(nil)
-		if !forceCopy {
-			how, err = linkOrClone(src, im.stage.path(i))
+		f, src := &im.files[i], im.list.srcPath(name)
+		f.path = im.stage.path(i)
+		if !o.Copy {
+			how, err := linkOrClone(src, f.path)
+			if errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("%s: %w", name, ErrChangedDuringImport)
+			}
+			if err != nil && (o.Reference || im.list.foreign) {
+				f.path, how = src, Reference
+			}
+			f.storage = how
 		}
-		if errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("%s: %w", name, ErrChangedDuringImport)
-		}
-		if im.files[i].storage = how; how == "" {
+		if f.storage == "" {
 			fi, err := os.Lstat(src)
 			if err != nil {
 				return err
@@ -151,8 +177,8 @@ func (im *importer) bringIn(ctx context.Context, forceCopy bool) error {
 			toCopy, size = append(toCopy, i), size+fi.Size()
 		}
 	}
-	if size > maxSilentCopy && !forceCopy {
-		return fmt.Errorf("%w: %d bytes can be neither linked nor cloned from there; ask for a copy, or put the files on the store's file system", ErrCopyNeeded, size)
+	if size > maxSilentCopy && !o.Copy {
+		return fmt.Errorf("%w: %d bytes can be neither linked nor cloned from there: say --copy to copy them, or --reference to leave them where they are", ErrCopyNeeded, size)
 	}
 	for _, i := range toCopy {
 		if err := im.copyIn(ctx, i); err != nil {
@@ -168,7 +194,7 @@ func (im *importer) copyIn(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	if err := copyFile(ctx, src, im.stage.path(i)); err != nil {
+	if err := copyFile(ctx, src, im.files[i].path); err != nil {
 		return err
 	}
 	im.files[i].storage = Copy
@@ -185,6 +211,9 @@ func (im *importer) hash(ctx context.Context) error {
 	for i := range im.files {
 		g.Go(func() error {
 			err := im.hashFile(ctx, i)
+			if want, ok := im.list.hashes[im.list.files[i]]; ok && err == nil {
+				err = want.check(ctx, im.files[i].path, im.files[i].stat.Size)
+			}
 			if errors.Is(err, io.ErrUnexpectedEOF) {
 				err = ErrChangedDuringImport
 			}
@@ -198,53 +227,51 @@ func (im *importer) hash(ctx context.Context) error {
 }
 
 func (im *importer) hashFile(ctx context.Context, i int) error {
-	p, f := im.stage.path(i), &im.files[i]
+	f := &im.files[i]
 	var err error
-	if f.stat, err = lstat(p); err != nil {
+	if f.stat, err = lstat(f.path); err != nil {
 		return err
 	}
 	if f.stat.irregular { // it was replaced by a link after the folder was listed
 		return ErrChangedDuringImport
 	}
-	chunks := leafChunks(f.stat.Size)
+	chunks := im.shape.chunks(f.stat.Size)
 	f.leaves = make([]built, len(chunks))
-	err = im.store.eachChunk(ctx, p, chunks, func(i int, data []byte) error {
-		f.leaves[i] = built{rawCID(data), int64(len(data)), uint64(len(data))}
+	err = im.store.eachChunk(ctx, f.path, chunks, func(i int, data []byte) error {
+		var err error
+		f.leaves[i], err = im.shape.leaf(data)
 		im.progress.add(int64(len(data)))
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	if after, err := lstat(p); err != nil || !after.sameContent(f.stat) {
+	if after, err := lstat(f.path); err != nil || !after.sameContent(f.stat) {
 		return ErrChangedDuringImport
 	}
-	f.file, err = buildFile(im.nodes, f.leaves)
+	f.file, err = buildFile(im.nodes, im.shape, f.leaves)
+	f.leaves = nil
 	return err
-}
-
-// leafChunks cuts a file of size bytes into leaves; an empty file is one.
-func leafChunks(size int64) []chunk {
-	out := make([]chunk, 0, size/leafSize+1)
-	for off := int64(0); off < size || off == 0; off += leafSize {
-		out = append(out, chunk{off: off, size: min(leafSize, size-off)})
-	}
-	return out
 }
 
 // assemble makes the folders above the files.
 func (im *importer) assemble(ctx context.Context) (*commitSet, error) {
 	done := make(map[string]built)
-	set := &commitSet{nodes: im.nodes, name: im.list.name(), single: im.list.single, complete: true, dirs: im.list.dirs, staged: make(map[string]stagedFile), discard: im.stage.discard}
+	set := &commitSet{
+		nodes: im.nodes, name: im.list.name(), origin: im.list.origin, single: im.list.single, complete: true,
+		dirs: im.list.dirs, staged: make(map[string]stagedFile), discard: im.stage.discard,
+	}
 	t := im.list.tree()
 	for i, name := range im.list.files {
 		f := im.files[i]
 		done[name] = f.file
 		t.files[name] = &blob{cid: f.file.cid, size: f.file.size}
-		set.staged[f.file.cid.String()] = stagedFile{path: im.stage.path(i), storage: f.storage, stat: f.stat}
+		if key := f.file.cid.String(); f.storage != Reference || set.staged[key].path == "" { // a twin of the store's own is better
+			set.staged[key] = stagedFile{path: f.path, storage: f.storage, stat: f.stat}
+		}
 	}
 	for _, name := range sortedKeys(im.list.links) {
-		b, err := buildLink(im.nodes, im.list.links[name])
+		b, err := buildLink(im.nodes, im.shape, im.list.links[name])
 		if err != nil {
 			return nil, err
 		}
@@ -269,7 +296,7 @@ func (im *importer) folders(ctx context.Context, done map[string]built) error {
 		for _, child := range children[dir] {
 			entries[path.Base(child)] = done[child]
 		}
-		b, err := buildFolder(ctx, im.nodes, entries)
+		b, err := buildFolder(ctx, im.nodes, im.shape, entries)
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func expand(ctx context.Context, nodes *nodeSet, blobs []*blob, fetch nodeFetch)
 		var inner []cid.Cid
 		var next []part
 		level = slices.DeleteFunc(level, func(p part) bool {
-			if isNode(p.b, p.chunk, nodes) {
+			if isNode(p.b, p.chunk, nodes, fetch == nil) {
 				inner = append(inner, p.cid)
 				return false
 			}
@@ -67,13 +67,17 @@ func expand(ctx context.Context, nodes *nodeSet, blobs []*blob, fetch nodeFetch)
 }
 
 // isNode reports whether c is to be looked into: not a raw leaf, and either the
-// file itself, or too large for a leaf, or here already.
-func isNode(b *blob, c chunk, nodes *nodeSet) bool {
+// file itself, or too large for a leaf, or here already. A small file that is
+// one dag-pb leaf is stored as its bytes alone: offline, what is not here is
+// that.
+func isNode(b *blob, c chunk, nodes *nodeSet, offline bool) bool {
 	if c.cid.Type() == cid.Raw {
 		return false
 	}
-	_, here := nodes.get(c.cid)
-	return here || c.cid == b.cid || c.size > maxBlock-(16<<10)
+	if _, here := nodes.get(c.cid); here || c.size > maxBlock-(16<<10) {
+		return true
+	}
+	return c.cid == b.cid && !offline
 }
 
 // split returns the parts of a file's node: its own bytes, if it has any, and
@@ -122,8 +126,11 @@ func payload(c cid.Cid, block []byte) ([]byte, *node, error) {
 // rewrap returns the block of a dag-pb leaf, made again from its bytes: such
 // leaves are stored as nothing but a range of their file.
 func rewrap(c cid.Cid, data []byte) ([]byte, bool) {
+	if len(data) == 0 {
+		data = nil // an empty file has no data field at all
+	}
 	for _, inner := range [][]byte{unixfs.FilePBData(data, uint64(len(data))), unixfs.WrapData(data)} {
-		pn, err := protoNode(inner, nil)
+		pn, err := protoNode(cid.V0Builder{}, inner, nil)
 		if err != nil {
 			return nil, false
 		}

@@ -8,20 +8,7 @@ import (
 	"github.com/ipfs/boxo/ipld/unixfs/hamt"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
-	mh "github.com/multiformats/go-multihash"
 )
-
-// The profile unixfs-v1-2025 (IPIP-499), with which Kubo makes the same CIDs:
-// CIDv1, raw leaves of a mebibyte, up to 1024 links in a file's node, folders
-// whose block would exceed 256 KiB spread over shards of 256.
-const (
-	leafSize   = 1 << 20
-	fileWidth  = 1024
-	shardAbove = 256 << 10
-	shardWidth = 256
-)
-
-var dagPB = cid.V1Builder{Codec: cid.DagProtobuf, MhType: mh.SHA2_256}
 
 // A built is a finished part of a DAG as its parent links to it.
 type built struct {
@@ -32,11 +19,11 @@ type built struct {
 
 // buildFile makes the tree above the leaves of one file, of which there is at
 // least one, and adds its nodes to set.
-func buildFile(set *nodeSet, level []built) (built, error) {
+func buildFile(set *nodeSet, sh shape, level []built) (built, error) {
 	for len(level) > 1 {
-		up := make([]built, 0, (len(level)+fileWidth-1)/fileWidth)
-		for start := 0; start < len(level); start += fileWidth {
-			n, err := buildFileNode(set, level[start:min(start+fileWidth, len(level))])
+		up := make([]built, 0, (len(level)+sh.width-1)/sh.width)
+		for start := 0; start < len(level); start += sh.width {
+			n, err := buildFileNode(set, sh, level[start:min(start+sh.width, len(level))])
 			if err != nil {
 				return built{}, err
 			}
@@ -47,7 +34,7 @@ func buildFile(set *nodeSet, level []built) (built, error) {
 	return level[0], nil
 }
 
-func buildFileNode(set *nodeSet, parts []built) (built, error) {
+func buildFileNode(set *nodeSet, sh shape, parts []built) (built, error) {
 	fsn := unixfs.NewFSNode(unixfs.TFile)
 	links := make([]*ipld.Link, len(parts))
 	out := built{}
@@ -60,33 +47,33 @@ func buildFileNode(set *nodeSet, parts []built) (built, error) {
 	if err != nil {
 		return built{}, err
 	}
-	b, err := buildNode(set, data, links)
+	b, err := buildNode(set, sh, data, links)
 	out.cid, out.tsize = b.cid, b.tsize
 	return out, err
 }
 
 // buildFolder makes the folder of the named entries and adds its nodes to set.
-func buildFolder(ctx context.Context, set *nodeSet, entries map[string]built) (built, error) {
+func buildFolder(ctx context.Context, set *nodeSet, sh shape, entries map[string]built) (built, error) {
 	links := make([]*ipld.Link, 0, len(entries))
 	for name, e := range entries {
 		links = append(links, &ipld.Link{Name: name, Size: e.tsize, Cid: e.cid})
 	}
-	pn, err := protoNode(unixfs.FolderPBData(), links)
+	pn, err := protoNode(sh.cids, unixfs.FolderPBData(), links)
 	if err != nil {
 		return built{}, err
 	}
-	if len(pn.RawData()) > shardAbove {
-		return buildShards(ctx, set, links)
+	if sh.sharded(links, len(pn.RawData())) {
+		return buildShards(ctx, set, sh, links)
 	}
 	return addNode(set, pn)
 }
 
-func buildShards(ctx context.Context, set *nodeSet, links []*ipld.Link) (built, error) {
+func buildShards(ctx context.Context, set *nodeSet, sh shape, links []*ipld.Link) (built, error) {
 	shard, err := hamt.NewShard(dagService{set}, shardWidth)
 	if err != nil {
 		return built{}, err
 	}
-	shard.SetCidBuilder(dagPB)
+	shard.SetCidBuilder(sh.cids)
 	for _, l := range links {
 		if err := shard.SetLink(ctx, l.Name, l); err != nil {
 			return built{}, err
@@ -100,25 +87,25 @@ func buildShards(ctx context.Context, set *nodeSet, links []*ipld.Link) (built, 
 }
 
 // buildLink makes a symbolic link and adds its node to set.
-func buildLink(set *nodeSet, target string) (built, error) {
+func buildLink(set *nodeSet, sh shape, target string) (built, error) {
 	data, err := unixfs.SymlinkData(target)
 	if err != nil {
 		return built{}, err
 	}
-	return buildNode(set, data, nil)
+	return buildNode(set, sh, data, nil)
 }
 
-func buildNode(set *nodeSet, data []byte, links []*ipld.Link) (built, error) {
-	pn, err := protoNode(data, links)
+func buildNode(set *nodeSet, sh shape, data []byte, links []*ipld.Link) (built, error) {
+	pn, err := protoNode(sh.cids, data, links)
 	if err != nil {
 		return built{}, err
 	}
 	return addNode(set, pn)
 }
 
-func protoNode(data []byte, links []*ipld.Link) (*merkledag.ProtoNode, error) {
+func protoNode(cids cid.Builder, data []byte, links []*ipld.Link) (*merkledag.ProtoNode, error) {
 	pn := merkledag.NodeWithData(data)
-	if err := pn.SetCidBuilder(dagPB); err != nil {
+	if err := pn.SetCidBuilder(cids); err != nil {
 		return nil, err
 	}
 	for _, l := range links {

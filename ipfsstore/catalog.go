@@ -18,7 +18,11 @@ type rootRecord struct {
 	Single   bool         `json:"single,omitempty"` // the root is a file, not a folder
 	Complete bool         `json:"complete"`
 	Pinned   bool         `json:"pinned,omitempty"`
+	Origin   string       `json:"origin,omitempty"`
+	License  string       `json:"license,omitempty"`
+	Task     string       `json:"task,omitempty"`
 	AddedAt  time.Time    `json:"added_at"`
+	AddedBy  string       `json:"added_by,omitempty"`
 	Files    []fileRecord `json:"files"`
 	Changed  []string     `json:"changed,omitempty"` // files lost because their bytes changed
 
@@ -33,13 +37,16 @@ type fileRecord struct {
 	Name    string   `json:"name"`
 	CID     string   `json:"cid"`
 	Storage Storage  `json:"storage"`
+	Path    string   `json:"path,omitempty"` // absolute, of a reference
 	Stat    fileStat `json:"stat"`
 }
 
 // A nameRecord is what names/NAME.json says.
 type nameRecord struct {
-	Name string `json:"name"`
-	Root string `json:"root"`
+	Name string    `json:"name"`
+	Root string    `json:"root"`
+	At   time.Time `json:"at"`           // when it was given
+	By   string    `json:"by,omitempty"` // the user who gave it
 }
 
 // A catalog is all metadata of the store as of one moment. It is not changed;
@@ -183,8 +190,10 @@ func (s *Store) finish(r *rootRecord) {
 	r.paths = make([]string, len(r.Files))
 	r.bytes = 0
 	for i, f := range r.Files {
-		r.public[i] = File{f.Name, f.Stat.Size, f.CID, f.Storage}
-		r.paths[i] = s.viewPath(r.Root, f.Name)
+		if r.paths[i] = f.Path; f.Storage != Reference {
+			r.paths[i] = s.viewPath(r.Root, f.Name)
+		}
+		r.public[i] = File{Name: f.Name, Bytes: f.Stat.Size, CID: f.CID, Storage: f.Storage, Path: r.paths[i]}
 		r.bytes += f.Stat.Size
 	}
 }
@@ -229,9 +238,9 @@ func (s *Store) nameFile(name string) string {
 // artifact makes r what callers see.
 func (s *Store) artifact(c *catalog, r *rootRecord) Artifact {
 	a := Artifact{
-		Root: r.Root, Name: r.Name, Names: slices.Clone(c.tags[r.Root]), Dir: s.viewPath(r.Root, ""),
+		Root: r.Root, Name: r.Name, Names: slices.Clone(c.tags[r.Root]), Model: r.Root, Dir: s.viewPath(r.Root, ""),
 		Bytes: r.bytes, Files: slices.Clone(r.public), Complete: r.Complete, Pinned: r.Pinned,
-		AddedAt: r.AddedAt, UsedAt: r.AddedAt,
+		Origin: r.Origin, License: r.License, Task: r.Task, AddedAt: r.AddedAt, AddedBy: r.AddedBy, UsedAt: r.AddedAt,
 	}
 	if len(a.Names) > 0 {
 		a.Name = a.Names[0]

@@ -170,7 +170,7 @@ func (s *Store) detach(rec *rootRecord, name string) error {
 		return nil
 	}
 	view, blob := s.viewPath(rec.Root, name), s.path("blobs", rec.Files[i].CID)
-	vst, verr := lstat(view)
+	vst, verr := lstat(view) // of a reference, this is a link and no blob
 	if bst, err := lstat(blob); err == nil && verr == nil && bst == vst {
 		if err := removeFile(blob); err != nil {
 			return err
@@ -217,7 +217,9 @@ func (s *Store) below(ctx context.Context, a Artifact, rec *rootRecord, p string
 	a.Root, a.Name, a.Names = rootKey(trail[len(trail)-1]), path.Base(p), nil
 	if f, ok := rec.file(p); ok {
 		a.Dir, a.Bytes = s.viewPath(rec.Root, path.Dir(p)), f.Stat.Size
-		a.Files, a.Complete = []File{{path.Base(p), f.Stat.Size, f.CID, f.Storage}}, true
+		i := slices.IndexFunc(a.Files, func(g File) bool { return g.Name == p })
+		a.Files, a.Complete = a.Files[i:i+1], true
+		a.Files[0].Name = path.Base(p)
 		return a, nil
 	}
 	a.Dir = s.viewPath(rec.Root, p)

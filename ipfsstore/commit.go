@@ -1,11 +1,13 @@
 package ipfsstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +22,9 @@ type commitSet struct {
 	nodes    *nodeSet
 	name     string // of the file or folder
 	tag      string // catalogue name; "" for none
+	suggest  string // the one it gets if tag is "" and this is free; "" for none
+	move     bool   // tag may point elsewhere
+	origin   string // see Artifact
 	single   bool
 	complete bool
 	pin      bool
@@ -37,10 +42,16 @@ type stagedFile struct {
 	stat    fileStat // when it was verified
 }
 
-// commit puts set into the store: blobs first, then the model's folder, last the
+// commit is place, with what it means to the caller.
+func (s *Store) commit(ctx context.Context, set *commitSet) (Artifact, error) {
+	a, err := s.place(ctx, set)
+	return a, diskFull(err)
+}
+
+// place puts set into the store: blobs first, then the model's folder, last the
 // record that makes it visible. Every step is durable before the next, so that
 // a crash leaves at most rubbish for sweep.
-func (s *Store) commit(ctx context.Context, set *commitSet) (Artifact, error) {
+func (s *Store) place(ctx context.Context, set *commitSet) (Artifact, error) {
 	if err := s.syncStaged(set); err != nil {
 		return Artifact{}, err
 	}
@@ -54,6 +65,9 @@ func (s *Store) commit(ctx context.Context, set *commitSet) (Artifact, error) {
 		return Artifact{}, err
 	}
 	s.sweep(c)
+	if err := c.claim(set); err != nil {
+		return Artifact{}, err
+	}
 	links := newLinker(s, c, set)
 	if err := links.place(ctx); err != nil {
 		return Artifact{}, fmt.Errorf("store model %s: %w", set.root, err)
@@ -75,7 +89,9 @@ func (s *Store) commit(ctx context.Context, set *commitSet) (Artifact, error) {
 func (s *Store) syncStaged(set *commitSet) error {
 	paths := make([]string, 0, len(set.staged))
 	for _, f := range set.staged {
-		paths = append(paths, f.path)
+		if f.storage != Reference {
+			paths = append(paths, f.path)
+		}
 	}
 	return syncFiles(s.dir, paths)
 }
@@ -101,20 +117,57 @@ func (s *Store) writeRecord(set *commitSet, rec *rootRecord, links *linker) erro
 	if set.tag == "" {
 		return nil
 	}
-	return writeJSON(s.nameFile(set.tag), nameRecord{set.tag, rec.Root})
+	return s.writeName(set.tag, rec.Root)
+}
+
+func (s *Store) writeName(name, root string) error {
+	return writeJSON(s.nameFile(name), nameRecord{name, root, time.Now().UTC(), userName()})
+}
+
+// claim chooses the name of set, which must be free, its own or one that may be
+// moved.
+func (c *catalog) claim(set *commitSet) error {
+	root := rootKey(set.root)
+	if set.tag == "" {
+		if at := c.names[set.suggest]; at == "" || at == root {
+			set.tag = set.suggest
+		}
+		return nil
+	}
+	return c.mayName(set.tag, root, set.move)
+}
+
+// mayName refuses a name of another root.
+func (c *catalog) mayName(name, root string, move bool) error {
+	if at := c.names[name]; at != "" && at != root && !move {
+		return &NameTakenError{Name: name, Root: at}
+	}
+	return nil
+}
+
+// userName is who runs this program, as the system calls them.
+func userName() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
 }
 
 // newRecord is the record of set's root, merged with the one it may have.
 func (s *Store) newRecord(c *catalog, set *commitSet, links *linker) *rootRecord {
 	rec := &rootRecord{
 		Version: 1, Root: rootKey(set.root), Name: set.name, Single: set.single,
-		Complete: set.complete, Pinned: set.pin, AddedAt: time.Now().UTC(), Files: links.records(),
+		Complete: set.complete, Pinned: set.pin, Origin: set.origin, AddedAt: time.Now().UTC(), AddedBy: userName(), Files: links.records(),
 	}
+	s.finish(rec)
+	rec.License, rec.Task = describe(rec)
 	old := c.roots[rec.Root]
 	if old == nil {
 		return rec
 	}
-	rec.AddedAt, rec.Pinned = old.AddedAt, old.Pinned || set.pin
+	rec.AddedAt, rec.AddedBy, rec.Pinned = old.AddedAt, old.AddedBy, old.Pinned || set.pin
+	rec.Origin = cmp.Or(rec.Origin, old.Origin)
+	rec.License, rec.Task = cmp.Or(rec.License, old.License), cmp.Or(rec.Task, old.Task)
 	have := func(name string) bool { _, ok := set.files[name]; return ok }
 	for _, f := range old.Files {
 		if !have(f.Name) && !set.single {
@@ -207,6 +260,10 @@ func (l *linker) placeBlob(fileCID string) error {
 		return err
 	}
 	st, ok := l.set.staged[fileCID]
+	if ref, known := l.reference(fileCID); known && !ok {
+		l.stats[fileCID] = ref
+		return nil
+	}
 	if !ok {
 		return fmt.Errorf("file %s: %w", fileCID, ErrModelChanged)
 	}
@@ -218,6 +275,10 @@ func (l *linker) placeBlob(fileCID string) error {
 		return fmt.Errorf("file %s: %w", fileCID, ErrChangedDuringImport)
 	}
 	l.stats[fileCID] = fileRecord{CID: fileCID, Storage: st.storage, Stat: st.stat}
+	if st.storage == Reference {
+		l.stats[fileCID] = fileRecord{CID: fileCID, Storage: Reference, Path: st.path, Stat: st.stat}
+		return nil
+	}
 	l.ours[fileCID] = before == st.stat
 	l.dirs[l.store.path("blobs")] = true
 	return os.Rename(st.path, blob)
@@ -233,8 +294,26 @@ func (l *linker) recorded(fileCID string, now fileStat) (fileRecord, bool) {
 	return fileRecord{}, false
 }
 
-// link makes the name in the model's folder a hard link to the blob.
+// reference returns the record of a file that is stored where the user has it,
+// and that looks as recorded.
+func (l *linker) reference(fileCID string) (fileRecord, bool) {
+	for _, f := range l.users[fileCID] {
+		if f.Storage != Reference {
+			continue
+		}
+		if now, err := lstat(f.Path); err == nil && now == f.Stat {
+			return f, true
+		}
+	}
+	return fileRecord{}, false
+}
+
+// link makes the name in the model's folder a hard link to the blob, or a
+// symbolic one to the user's file.
 func (l *linker) link(ctx context.Context, name, fileCID string) error {
+	if f := l.stats[fileCID]; f.Storage == Reference {
+		return l.point(name, f.Path)
+	}
 	blob, view := l.store.path("blobs", fileCID), l.store.viewPath(l.root, name)
 	b, err := lstat(blob)
 	if err != nil {
@@ -243,18 +322,35 @@ func (l *linker) link(ctx context.Context, name, fileCID string) error {
 	if v, err := lstat(view); err == nil && v == b && b.Ino != 0 {
 		return nil
 	}
-	dir := filepath.Dir(view)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := l.clear(view); err != nil {
 		return err
 	}
-	if err := removeFile(view); err != nil {
-		return err
-	}
-	l.dirs[dir] = true
 	if _, err := linkOrClone(blob, view); err == nil {
 		return nil
 	}
 	return copyFile(ctx, blob, view) // the last resort: a file system without links
+}
+
+// point makes the name in the model's folder a symbolic link.
+func (l *linker) point(name, target string) error {
+	view := l.store.viewPath(l.root, name)
+	if to, err := os.Readlink(view); err == nil && to == target {
+		return nil
+	}
+	if err := l.clear(view); err != nil {
+		return err
+	}
+	return os.Symlink(target, view)
+}
+
+// clear makes room for a name in the model's folder.
+func (l *linker) clear(view string) error {
+	dir := filepath.Dir(view)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	l.dirs[dir] = true
+	return removeFile(view)
 }
 
 func (l *linker) syncDirs() error {
@@ -323,10 +419,8 @@ func (l *linker) renewed() []*rootRecord {
 // lock, and c is the catalog under it.
 func (s *Store) sweep(c *catalog) {
 	used := make(map[string]bool)
-	for _, r := range c.roots {
-		for _, f := range r.Files {
-			used[f.CID] = true
-		}
+	for key := range c.blobStats() {
+		used[key] = true
 	}
 	s.sweepFolder("blobs", func(name string) bool { return used[name] })
 	s.sweepFolder("tmp", s.stagingInUse)

@@ -3,6 +3,7 @@ package ipfsstore
 import (
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // The errors that callers branch on. All arrive wrapped.
@@ -37,6 +38,15 @@ var (
 	// ErrCopyNeeded says that a large file can be neither linked nor cloned
 	// into the store, and that copying it was not asked for.
 	ErrCopyNeeded = errors.New("copy needed")
+	// ErrNameTaken says that a catalogue name points to another model, and that
+	// moving it was not asked for. See [NameTakenError].
+	ErrNameTaken = errors.New("name is taken")
+	// ErrInUse says that a root which a program has open was to be removed
+	// without force.
+	ErrInUse = errors.New("in use")
+	// ErrDiskFull says that the store's file system has no room left. What was
+	// begun is not in the store; a fetch goes on where it ended.
+	ErrDiskFull = errors.New("disk full")
 	// ErrPinned says that a pinned root was to be removed without force.
 	ErrPinned = errors.New("pinned")
 )
@@ -71,3 +81,26 @@ func (e *ModelChangedError) Error() string {
 
 // Unwrap returns [ErrModelChanged].
 func (e *ModelChangedError) Unwrap() error { return ErrModelChanged }
+
+// A NameTakenError says where a catalogue name points. It is an [ErrNameTaken].
+type NameTakenError struct {
+	Name string
+	Root string // what it points to
+}
+
+// Error implements error.
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("name %q is that of model %s: %v", e.Name, e.Root, ErrNameTaken)
+}
+
+// Unwrap returns [ErrNameTaken].
+func (e *NameTakenError) Unwrap() error { return ErrNameTaken }
+
+// diskFull marks an error of a full file system (or a spent quota) as
+// [ErrDiskFull].
+func diskFull(err error) error {
+	if (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.Is(err, ErrDiskFull) {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
+}

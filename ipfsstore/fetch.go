@@ -14,7 +14,8 @@ import (
 // FetchOptions say what to fetch and from where. The zero value fetches the
 // whole root from all sources.
 type FetchOptions struct {
-	Name string // a catalogue name for it, NAME or NAME:TAG
+	Name    string // a catalogue name for it, NAME or NAME:TAG
+	Replace bool   // Name may point elsewhere; it is moved then
 	// Files are patterns of the files to fetch, relative to the root: `*`, `?`
 	// and `[..]` within an element, `**` for any number of them. None fetch all.
 	Files    []string
@@ -57,7 +58,7 @@ func (s *Store) Fetch(ctx context.Context, ref string, o FetchOptions) (Fetched,
 	}
 	a, level, err := j.run(ctx)
 	if err != nil {
-		return Fetched{Sources: j.net.stats()}, fmt.Errorf("fetch %s: %w", ref, err)
+		return Fetched{Sources: j.net.stats()}, fmt.Errorf("fetch %s: %w", ref, diskFull(err))
 	}
 	j.times.Total = time.Since(start)
 	return Fetched{a, level, j.net.stats(), j.times}, nil
@@ -128,6 +129,13 @@ func (j *fetchJob) run(ctx context.Context) (Artifact, string, error) {
 		return Artifact{}, "", err
 	}
 	defer unlock()
+	c, err := j.store.snapshot()
+	if err != nil {
+		return Artifact{}, "", err
+	}
+	if err := c.mayName(j.tag, rootKey(j.root), j.o.Replace); err != nil {
+		return Artifact{}, "", err // before anything is fetched
+	}
 	a, err = j.fetch(ctx)
 	return a, j.net.level(), err
 }
@@ -144,11 +152,18 @@ func (j *fetchJob) local(ctx context.Context) (Artifact, error) {
 	if j.ref.Path != "" {
 		return a, nil
 	}
-	return j.store.label(ctx, a.Root, j.tag, j.o.Pin)
+	return j.store.label(ctx, a.Root, labels{tag: j.tag, move: j.o.Replace, pin: j.o.Pin})
+}
+
+// labels are what a root can be given later.
+type labels struct {
+	tag  string // catalogue name; "" for none
+	move bool   // tag may point elsewhere
+	pin  bool
 }
 
 // label gives a stored root a name and a pin.
-func (s *Store) label(ctx context.Context, root, tag string, pin bool) (Artifact, error) {
+func (s *Store) label(ctx context.Context, root string, l labels) (Artifact, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return Artifact{}, err
@@ -162,16 +177,17 @@ func (s *Store) label(ctx context.Context, root, tag string, pin bool) (Artifact
 	if rec == nil {
 		return Artifact{}, fmt.Errorf("model %s: %w", root, ErrNotFound)
 	}
-	if pin && !rec.Pinned {
-		pinned := rec.clone()
-		pinned.Pinned = true
-		if err := writeJSON(s.rootFile(root), pinned); err != nil {
+	if err := c.mayName(l.tag, root, l.move); err != nil {
+		return Artifact{}, err
+	}
+	if l.pin && !rec.Pinned {
+		if err := s.writePin(rec, true); err != nil {
 			return Artifact{}, err
 		}
 	}
-	if tag != "" && c.names[tag] != root {
-		if err := writeJSON(s.nameFile(tag), nameRecord{tag, root}); err != nil {
-			return Artifact{}, err
+	if l.tag != "" && c.names[l.tag] != root {
+		if err := s.writeName(l.tag, root); err != nil {
+			return Artifact{}, diskFull(err)
 		}
 	}
 	if c, err = s.snapshot(); err != nil {
@@ -310,7 +326,7 @@ func (j *fetchJob) expandAll(ctx context.Context, blobs []*blob) error {
 func (j *fetchJob) keep(ctx context.Context, t *tree, names map[string]*blob, p *parts) (Artifact, error) {
 	j.meter.phase("sync", 0)
 	set := &commitSet{
-		root: j.root, nodes: j.nodes, name: j.single(), tag: j.tag, pin: j.o.Pin, single: t.files[""] != nil,
+		root: j.root, nodes: j.nodes, name: j.single(), tag: j.tag, move: j.o.Replace, pin: j.o.Pin, single: t.files[""] != nil,
 		files: make(map[string]string, len(names)), dirs: sortedKeys(t.dirs), staged: p.staged, discard: p.discard,
 	}
 	for name, b := range names {

@@ -35,7 +35,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o AddOptions) (Artifact
 	}
 	defer src.close()
 	j := &fetchJob{
-		store: s, o: FetchOptions{Pin: o.Pin}, ref: Ref{CID: src.root}, tag: tag, net: newFetcher([]Source{src}),
+		store: s, o: FetchOptions{Pin: o.Pin, Replace: o.Replace}, ref: Ref{CID: src.root}, tag: tag, net: newFetcher([]Source{src}),
 		nodes: newNodeSet(), meter: newMeter(o.Progress, "manifest", 0),
 	}
 	a, _, err := j.run(ctx)

@@ -169,3 +169,36 @@ func (s *Store) Verify(ctx context.Context, ref string) error {
 	defer unlock()
 	return s.recheckLocked(ctx, rec.Root, true)
 }
+
+// Pin marks a model, or takes the mark away: see [Artifact].
+func (s *Store) Pin(ctx context.Context, ref string, pin bool) (Artifact, error) {
+	r, err := ParseRef(ref)
+	if err != nil {
+		return Artifact{}, err
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return Artifact{}, err
+	}
+	defer unlock()
+	_, rec, err := s.lookup(r)
+	if err != nil {
+		return Artifact{}, err
+	}
+	if rec.Pinned != pin {
+		if err := s.writePin(rec, pin); err != nil {
+			return Artifact{}, err
+		}
+	}
+	c, rec, err := s.lookup(r)
+	if err != nil {
+		return Artifact{}, err
+	}
+	return s.artifact(c, rec), nil
+}
+
+func (s *Store) writePin(rec *rootRecord, pin bool) error {
+	c := rec.clone()
+	c.Pinned = pin
+	return diskFull(writeJSON(s.rootFile(rec.Root), c))
+}

@@ -157,14 +157,20 @@ func randomTree(t testing.TB, rng *rand.Rand, dir string, depth int) {
 	}
 }
 
+var profiles = map[ipfsstore.Profile]uio.UnixFSProfile{
+	ipfsstore.ProfileV1: uio.UnixFS_v1_2025, ipfsstore.ProfileV0: uio.UnixFS_v0_2015,
+}
+
 func TestAdd_sameAsBoxo(t *testing.T) {
 	rng := seeded(t)
 	for range times(100) {
 		dir := filepath.Join(t.TempDir(), "tree")
 		randomTree(t, rng, dir, 2)
-		want := newBoxo(uio.UnixFS_v1_2025).add(t, dir).Cid().String()
-		if a := mustAdd(t, openStore(t), dir, ipfsstore.AddOptions{}); a.Root != want {
-			t.Fatalf("root %s, boxo says %s", a.Root, want)
+		for profile, theirs := range profiles {
+			want := newBoxo(theirs).add(t, dir).Cid().String()
+			if a := mustAdd(t, openStore(t), dir, ipfsstore.AddOptions{Profile: profile}); a.Root != want {
+				t.Fatalf("%s: root %s, boxo says %s", profile, a.Root, want)
+			}
 		}
 	}
 }
@@ -172,16 +178,24 @@ func TestAdd_sameAsBoxo(t *testing.T) {
 // TestAdd_shardEdge goes over the edge between a folder of one block and a
 // sharded one, entry by entry.
 func TestAdd_shardEdge(t *testing.T) {
+	for profile, edge := range map[ipfsstore.Profile]int{ // entries, by the bytes that one counts
+		ipfsstore.ProfileV1: (256<<10 - 4) / 196,
+		ipfsstore.ProfileV0: 256 << 10 / (150 + 34),
+	} {
+		t.Run(string(profile), func(t *testing.T) { testShardEdge(t, profile, edge) })
+	}
+}
+
+func testShardEdge(t *testing.T, profile ipfsstore.Profile, edge int) {
 	dir := filepath.Join(t.TempDir(), "edge")
-	edge := (256<<10 - 4) / 196 // bytes of one entry
 	for i := range edge - 3 {
 		writeTree(t, dir, map[string][]byte{fmt.Sprintf("%0150d", i): []byte("x")})
 	}
 	s, kinds := openStore(t), map[bool]int{}
 	for i := edge - 3; i < edge+3; i++ {
 		writeTree(t, dir, map[string][]byte{fmt.Sprintf("%0150d", i): []byte("x")})
-		n := newBoxo(uio.UnixFS_v1_2025).add(t, dir)
-		a := mustAdd(t, s, dir, ipfsstore.AddOptions{})
+		n := newBoxo(profiles[profile]).add(t, dir)
+		a := mustAdd(t, s, dir, ipfsstore.AddOptions{Profile: profile})
 		if a.Root != n.Cid().String() {
 			t.Fatalf("%d entries: root %s, boxo says %s", i+1, a.Root, n.Cid())
 		}

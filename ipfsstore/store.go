@@ -47,7 +47,7 @@ const (
 	HardLink  Storage = "hardlink"  // the user's own file under a second name
 	Reflink   Storage = "reflink"   // a copy that shares the file's blocks on disk
 	Copy      Storage = "copy"      // bytes of the store's own
-	Reference Storage = "reference" // the user's file where it is; not made by this store
+	Reference Storage = "reference" // the user's file where it is
 )
 
 // A File is one file of a model.
@@ -56,6 +56,7 @@ type File struct {
 	Bytes   int64
 	CID     string
 	Storage Storage
+	Path    string // absolute: of the real file, wherever that is
 }
 
 // An Artifact is a model in the store.
@@ -63,14 +64,21 @@ type Artifact struct {
 	Root  string   // the root CID
 	Name  string   // the first of Names, or the file or folder name it was added with
 	Names []string // in the catalogue, sorted
-	// Dir is the absolute path of a folder with the real files. Where the
-	// root is a single file, it is the folder's only one.
+	// Model is the CID of the model in the store that this is, or is part of.
+	Model string
+	// Dir is the absolute path of a folder with the real files, and with
+	// symbolic links to those that are stored by reference. Where the root is
+	// a single file, it is the folder's only one.
 	Dir      string
 	Bytes    int64
 	Files    []File // those that are here, sorted by name
 	Complete bool   // no file of the root is missing
 	Pinned   bool
+	Origin   string // where it came from, such as hf://ORG/NAME@COMMIT; "" if that is not known
+	License  string // as its own files say; "" if they don't
+	Task     string // as its own files say; "" if they don't
 	AddedAt  time.Time
+	AddedBy  string    // the user of this machine who added it
 	UsedAt   time.Time // to the minute
 }
 

@@ -19,6 +19,14 @@ type listing struct {
 	links  map[string]string // symbolic links: name -> target
 	dirs   []string          // "" first; none if single
 	bytes  int64
+
+	// What is set only where another program's store was recognised.
+	foreign bool
+	sources map[string]string   // where files lie that are not below base, absolute
+	hashes  map[string]blobHash // that files must have
+	title   string              // what the whole is called
+	origin  string              // where it comes from, as a URI
+	suggest string              // a catalogue name for it
 }
 
 // list looks at what is to be added. Folders are read through an [os.Root], so
@@ -28,8 +36,17 @@ func (s *Store) list(p string, hidden bool) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l, err := listForeign(base, hidden); l != nil || err != nil {
+		return l, err
+	}
+	given := base
 	if base, err = filepath.EvalSymlinks(base); err != nil {
 		return nil, err
+	}
+	if base != given {
+		if l, err := listForeign(base, hidden); l != nil || err != nil {
+			return l, err
+		}
 	}
 	fi, err := os.Stat(base)
 	if err != nil {
@@ -133,11 +150,19 @@ func (l *listing) tree() *tree {
 
 // srcPath is where a listed file lies.
 func (l *listing) srcPath(name string) string {
+	if p, ok := l.sources[name]; ok {
+		return p
+	}
 	return filepath.Join(l.base, filepath.FromSlash(name))
 }
 
 // name is what the whole is called.
-func (l *listing) name() string { return filepath.Base(l.base) }
+func (l *listing) name() string {
+	if l.title != "" {
+		return l.title
+	}
+	return filepath.Base(l.base)
+}
 
 // children returns the entries of each folder, by folder.
 func (l *listing) children() map[string][]string {
