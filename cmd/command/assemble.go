@@ -23,6 +23,7 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/workloads"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/kubo"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/trustless"
 )
 
@@ -248,13 +249,21 @@ func (c *cli) openSources(conf config.Config) ([]ipfsstore.Source, error) {
 		if slices.Contains(names, s.Name) {
 			return nil, usageError{fmt.Errorf("two sources are called %q", s.Name)}
 		}
-		src, err := trustless.New(s.Name, s.URL, trustless.Options{Idle: time.Duration(conf.IPFS.Timeout), Tier: tierOf(s.Name)})
+		src, err := openSource(s, time.Duration(conf.IPFS.Timeout))
 		if err != nil {
 			return nil, usageError{err}
 		}
 		out, names = append(out, src), append(names, s.Name)
 	}
 	return out, nil
+}
+
+// openSource makes a source: of a gateway, or of the node that is to be found.
+func openSource(s config.Source, idle time.Duration) (ipfsstore.Source, error) {
+	if s.Name == localNode && s.URL == config.Auto {
+		return kubo.New(s.Name, kubo.Options{Idle: idle})
+	}
+	return trustless.New(s.Name, s.URL, trustless.Options{Idle: idle, Tier: tierOf(s.Name)})
 }
 
 // tierOf is the level of the cache that a source is of; "" is far away.

@@ -50,11 +50,17 @@ func split(text string, read func(string) (any, error)) (any, error) {
 	return out, nil
 }
 
+// Auto is the value of ipfs.local_node that has the node found.
+const Auto = "auto"
+
 // check says what a schema can't about a value that fits it.
 func (k Key) check(value any) error {
 	text, _ := value.(string)
 	switch k.Name {
 	case "ipfs.gateway", "ipfs.local_node", "telemetry.otlp_endpoint":
+		if k.Name == "ipfs.local_node" && text == Auto {
+			return nil
+		}
 		if _, err := hostOf(text); text != "" && err != nil {
 			return fmt.Errorf("%q %w", redact(text), err)
 		}
