@@ -45,6 +45,7 @@ type Benchmark struct {
 	Plan       *PlanInfo           `json:"plan,omitempty"`
 	MachineID  string              `json:"machine_id,omitempty"`
 	SoftwareID string              `json:"software_id,omitempty"`
+	Files      []FileRef           `json:"files,omitempty"`
 }
 
 // A BenchmarkResult is one measurement: a device with a batch size.

@@ -57,6 +57,7 @@ type Options struct {
 	Concurrency int
 
 	Logger  *slog.Logger // nil means silence
+	Profile bool         // each run in a session of its own, whose profile is a file of the run
 	Version string       // of the program, recorded with measurements
 
 	// Settings are a fingerprint of the program's configuration: measurements

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
@@ -77,6 +78,7 @@ func (e *Engine) Infer(ctx context.Context, r InferRequest, report func(Progress
 	}
 	return perform(ctx, e, job[Inference]{kind: "inference", mode: r.Mode, report: report, do: func(ctx context.Context, run *run) (Inference, error) {
 		in := &inferring{e: e, r: r, run: run, start: time.Now()}
+		ctx, in.compute = WithCompute(ctx)
 		err := causeOf(ctx, in.do(ctx))
 		in.t.Total = ms(time.Since(in.start))
 		in.out.TimingsMS = &in.t
@@ -124,6 +126,8 @@ type inferring struct {
 	driver string // of the device it ran on
 	out    Inference
 	t      InferTimingsMS
+
+	compute *atomic.Int64 // nanoseconds that the runs took where they were computed
 }
 
 func (in *inferring) do(ctx context.Context) error {
@@ -241,6 +245,7 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 	for i, c := range devices {
 		o := in.e.open(in.model, c, in.t.add)
 		o.file = in.file
+		profiled := in.e.profiling(ctx, o, in.run.id, in.keep)
 		err := work(ctx, o)
 		if errors.Is(err, ErrRunnerCrashed) { // a model has no memory between runs, so once more is safe
 			in.out.Warnings = append(in.out.Warnings, "the process that ran the model died and was started again")
@@ -249,6 +254,7 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 			err = work(ctx, o)
 		}
 		o.release()
+		profiled()
 		if err == nil {
 			in.ranOn(c, o, len(devices), i)
 			return nil
@@ -263,6 +269,9 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 	}
 	return first
 }
+
+// keep adds a file to the answer.
+func (in *inferring) keep(f FileRef) { in.out.Files = append(in.out.Files, f) }
 
 // add adds the time that opening a session took.
 func (t *InferTimingsMS) add(load time.Duration) { t.Load = round3(t.Load + ms(load)) }

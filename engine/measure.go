@@ -32,6 +32,8 @@ func (b *benchmarking) measure(ctx context.Context, m measurement, total int) (B
 		x.res.Device = m.c.ID
 		x.o = b.e.open(b.model, *m.c, x.loaded)
 		x.o.file = b.out.Model.File
+		profiled := b.e.profiling(ctx, x.o, b.run.id, func(f FileRef) { b.out.Files = append(b.out.Files, f) })
+		defer profiled()
 		defer x.o.release()
 		b.out.Plan = &PlanInfo{Threads: x.o.threads, BatchSize: m.batch, Precision: b.graph.Precision}
 	}

@@ -24,6 +24,7 @@ type Inferred struct {
 	Device  string         // "" if none was reached
 	Cache   string         // the level that had the model, "" if none did
 	Timings InferTimingsMS // what was not reached is 0
+	Compute time.Duration  // of Timings.Run, what the runs took in the process that computed them; 0 if it did not tell
 	Code    Code           // of the error, "" if there was none
 }
 
@@ -58,7 +59,7 @@ func (in *inferring) observe(ctx context.Context, err error) {
 	if in.e.o.Observer == nil {
 		return
 	}
-	i := Inferred{Start: in.start, RunID: in.run.id, Task: in.out.Task, Cache: in.out.Cache, Timings: in.t, Code: codeOf(err)}
+	i := Inferred{Start: in.start, RunID: in.run.id, Task: in.out.Task, Cache: in.out.Cache, Timings: in.t, Compute: time.Duration(in.compute.Load()), Code: codeOf(err)}
 	if in.model != nil {
 		i.Model = in.model.Root
 	}

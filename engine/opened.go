@@ -20,6 +20,7 @@ type opened struct {
 	byFile  map[string]*cachedSession
 	hit     bool // every session was open already
 	sandbox string
+	profile string // folder of profiles; "" if none are made
 }
 
 func (e *Engine) open(m *loadedModel, c candidate, loading func(time.Duration)) *opened {
@@ -48,9 +49,9 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 		return nil, err
 	}
 	began := time.Now()
-	key := sessionKey{o.m.Root, file, o.c.provider.Name(), o.c.ID, o.threads}
+	key := sessionKey{o.m.Root, file, o.c.provider.Name(), o.c.ID, o.threads, o.profilePrefix()}
 	s, hit, err := o.e.sessions.acquire(ctx, key, o.m.bytes(), func(ctx context.Context, room int64) (Session, error) {
-		return o.c.provider.NewSession(ctx, &o.m.Model, file, Plan{Device: o.c.Device, Precision: g.Precision, BatchSize: 1, Threads: o.threads, Memory: room})
+		return o.c.provider.NewSession(ctx, &o.m.Model, file, Plan{Device: o.c.Device, Precision: g.Precision, BatchSize: 1, Threads: o.threads, Memory: room, Profile: key.profile})
 	})
 	if err != nil {
 		return nil, err
@@ -84,6 +85,9 @@ func (o *opened) release() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, s := range o.byFile {
+		if o.profile != "" {
+			o.e.sessions.retire(s)
+		}
 		o.e.sessions.release(s)
 	}
 	clear(o.byFile)

@@ -31,7 +31,8 @@ type Session interface {
 	// Run computes the outputs of the model for in. It returns when ctx is
 	// done (ErrDeadline or ErrCancelled), even if the device is not. It
 	// neither changes nor keeps in. After ErrRunnerCrashed the same session
-	// may be used again: the next Run starts afresh.
+	// may be used again: the next Run starts afresh. Where it computes in
+	// another process it tells [Computed] how long that took there.
 	Run(ctx context.Context, in Tensors) (Tensors, error)
 
 	// Close frees the device's memory. A session is not used after Close.
@@ -73,4 +74,9 @@ type Plan struct {
 	BatchSize int    // items per run
 	Threads   int    // intra-op threads; 0 means one per physical core
 	Memory    int64  // bytes the session may use; 0 means the provider's default
+
+	// Profile is how the path of the file begins that a profile of the
+	// session is written to when it is closed, by a provider that can; "" is
+	// no profile. Its folder must be there.
+	Profile string
 }

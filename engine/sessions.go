@@ -10,6 +10,7 @@ import (
 type sessionKey struct {
 	root, file, provider, device string
 	threads                      int
+	profile                      string // where its profile goes; such a session is for one piece of work
 }
 
 // A sessionCache is the first level of the model cache: sessions stay open for
@@ -100,6 +101,18 @@ func (c *sessionCache) release(e *cachedSession) {
 	c.mu.Unlock()
 	if last && e.s != nil {
 		e.s.Close()
+	}
+}
+
+// retire has e closed by its last user.
+func (c *sessionCache) retire(e *cachedSession) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.gone = true
+	for k, other := range c.open {
+		if other == e {
+			delete(c.open, k)
+		}
 	}
 }
 

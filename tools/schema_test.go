@@ -111,7 +111,7 @@ var contract = map[string]struct{ in, out string }{
 	},
 	"run_benchmark": {
 		"model task inputs workload devices batch_sizes precision iterations duration_s warmup parameters baseline mode cancel",
-		"results comparison task plan machine_id software_id",
+		"results comparison task plan machine_id software_id files",
 	},
 	"query_results": {
 		"report run_id sql model device workload baseline since limit cursor fields chart",

@@ -102,7 +102,7 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Scratch: a.scratch(sources), Dir: filepath.Join(a.home, "engine"),
 		Paths: allowed(append(o.allow, conf.AllowPaths...), o.person), SyncLimit: o.syncLimit, Wait: o.person,
 		SessionMemory: int64(conf.Performance.CacheSize), MemoryLimit: int64(conf.Hardware.MemoryLimit), Concurrency: conf.Performance.ParallelRequests,
-		Preferences: preferences(conf.Hardware), Observer: observer, Logger: a.log, Version: Version, Settings: fingerprint(conf.Config),
+		Preferences: preferences(conf.Hardware), Observer: observer, Logger: a.log, Version: Version, Profile: conf.Performance.EnableProfiling, Settings: fingerprint(conf.Config),
 	})
 	return a, nil
 }

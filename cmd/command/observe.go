@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/metrics"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/traces"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/mcpserver"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/resources"
 )
@@ -29,7 +30,7 @@ func (a *app) observe(serving bool) (engine.Observer, error) {
 		return nil, nil //nolint:nilnil // nobody is told, which is no error
 	}
 	a.watch = &observers{metrics: metrics.New(metrics.Options{
-		Version: Version, Logger: a.log, Runners: a.runner.Children,
+		Version: Version, Logger: a.log, Runners: a.runner.Children, GPUs: hardware.ReadGPUs,
 		Stats:  func() engine.Stats { return a.engine.Stats() }, // there is no engine yet
 		Health: func(ctx context.Context) engine.Health { return a.engine.Health(ctx) },
 	})}

@@ -133,7 +133,7 @@ func TestServe_tellsOfItself(t *testing.T) {
 	for body := range traced {
 		all += body
 	}
-	for _, span := range []string{"run_inference", "inference", "preprocess", "run", "not_allowed", root} {
+	for _, span := range []string{"run_inference", "inference", "preprocess", "run", "compute", "not_allowed", root} {
 		if !strings.Contains(all, span) {
 			t.Errorf("no span of %s", span)
 		}

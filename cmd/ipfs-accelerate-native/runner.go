@@ -77,6 +77,9 @@ func (c *confinement) apply(open wire.OpenRequest) error {
 		ReadDirs:  []string{open.Model.Dir},
 		NoNetwork: true, NoExec: true, NoWrite: true,
 	}
+	if open.Plan.Profile != "" {
+		policy.WriteDirs = []string{filepath.Dir(open.Plan.Profile)}
+	}
 	if open.Plan.Memory > 0 {
 		debug.SetMemoryLimit(open.Plan.Memory) // has the collector keep to it
 		policy.MemoryBytes = open.Plan.Memory + stacks(open.Plan.Threads)

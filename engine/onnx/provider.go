@@ -140,6 +140,9 @@ func sessionOptions(plan engine.Plan) (*ort.SessionOptions, error) {
 		o.AddSessionConfigEntry("session.force_spinning_stop", "1"),
 		o.AddSessionConfigEntry("session.use_env_allocators", "1"),
 	)
+	if err == nil && plan.Profile != "" {
+		err = o.EnableProfiling(plan.Profile)
+	}
 	if err != nil {
 		return nil, errors.Join(err, o.Destroy())
 	}

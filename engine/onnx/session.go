@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -98,7 +99,9 @@ func (s *session) run(ctx context.Context, in engine.Tensors, ready bool) (engin
 // call is the run itself, with a way to stop it.
 func (s *session) call(ctx context.Context, v *values) error {
 	var options *C.OrtRunOptions
-	if err := check(C.shim_new_options(&options)); err != nil {
+	tag := C.CString(engine.RequestID(ctx))
+	defer C.free(unsafe.Pointer(tag))
+	if err := check(C.shim_new_options(tag, &options)); err != nil {
 		return err
 	}
 	terminated := make(chan struct{})

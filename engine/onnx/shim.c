@@ -118,7 +118,13 @@ char *shim_tensor(OrtValue *v, int *dtype, int64_t *shape, size_t max, size_t *r
   return message(status);
 }
 
-char *shim_new_options(OrtRunOptions **out) { return message(api->CreateRunOptions(out)); }
+char *shim_new_options(const char *tag, OrtRunOptions **out) {
+  char *m = message(api->CreateRunOptions(out));
+  if (m != NULL || *tag == '\0') return m;
+  m = message(api->RunOptionsSetRunTag(*out, tag));
+  if (m != NULL) api->ReleaseRunOptions(*out);
+  return m;
+}
 
 void shim_terminate(OrtRunOptions *o) {
   OrtStatus *status = api->RunOptionsSetTerminate(o);

@@ -47,7 +47,9 @@ int shim_fits(size_t n);
 // shim_tensor tells what an output is. The shape has room for max dimensions.
 char *shim_tensor(OrtValue *v, int *dtype, int64_t *shape, size_t max, size_t *rank, void **data);
 
-char *shim_new_options(OrtRunOptions **out);
+// shim_new_options makes options; a tag that is not empty is in what the library
+// logs of the run.
+char *shim_new_options(const char *tag, OrtRunOptions **out);
 void shim_terminate(OrtRunOptions *o);
 void shim_free_options(OrtRunOptions *o);
 

@@ -101,16 +101,21 @@ func (s *session) Describe(ctx context.Context) (engine.SessionInfo, error) {
 	return info, nil
 }
 
-// Close ends the child and waits for it.
+// Close ends the child and waits for it. A profile is written before.
 func (s *session) Close() error {
 	s.mu.Lock()
 	l := s.live
 	s.live, s.closed = nil, true
 	s.mu.Unlock()
-	if l != nil {
-		l.child.stop()
+	if l == nil {
+		return nil
 	}
-	return nil
+	var err error
+	if s.plan.Profile != "" {
+		err = l.Close()
+	}
+	l.child.stop()
+	return err
 }
 
 // loaded returns the model in a child that lives, as far as is known. Callers

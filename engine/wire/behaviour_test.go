@@ -65,6 +65,28 @@ func rawServer(t *testing.T, text string) net.Conn {
 	return near
 }
 
+// A run takes the id of its request along, and brings back what it took there.
+func TestSession_requestAndTime(t *testing.T) {
+	asked := make(chan string, 1)
+	fake := &enginetest.Fake{Ops: map[string]enginetest.Op{"Slow": func(ctx context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
+		asked <- engine.RequestID(ctx)
+		<-time.After(2 * time.Millisecond)
+		return in, nil
+	}}}
+	s := open(t, dial(t, fake, wire.ServeOptions{}, wire.ClientOptions{}), op("Slow"))
+	defer s.Close() // not what is tested
+	ctx, took := engine.WithCompute(engine.WithRequestID(t.Context(), "7/abc"))
+	if _, err := s.Run(ctx, x); err != nil {
+		t.Fatal(err)
+	}
+	if id := <-asked; id != "7/abc" {
+		t.Errorf("the request is %q there", id)
+	}
+	if d := time.Duration(took.Load()); d < 2*time.Millisecond {
+		t.Errorf("it took %s there", d)
+	}
+}
+
 func TestClient_otherVersion(t *testing.T) {
 	_, err := wire.NewClient(t.Context(), rawServer(t, `{"id":1,"op":"result","version":999,"hello":{"max_payload":1,"max_runs":1}}`), wire.ClientOptions{})
 	wantCode(t, err, engine.ErrRestartNeeded)

@@ -38,6 +38,8 @@ type header struct {
 	Info     *engine.SessionInfo `json:"info,omitempty"`
 	Progress *engine.Progress    `json:"progress,omitempty"`
 	Error    *errorHeader        `json:"error,omitempty"`
+	Request  string              `json:"request,omitempty"`
+	TookUS   int64               `json:"took_us,omitempty"`
 }
 
 type tensorHeader struct {
@@ -79,6 +81,7 @@ type planHeader struct {
 	BatchSize int          `json:"batch_size"`
 	Threads   int          `json:"threads"`
 	Memory    int64        `json:"memory"`
+	Profile   string       `json:"profile,omitempty"`
 }
 
 // An OpenRequest is what a client asks to load. Of the model only Root, Name
@@ -94,7 +97,7 @@ func newOpenHeader(m *engine.Model, file string, p engine.Plan) *openHeader {
 		Root: m.Root, Name: m.Name, Dir: m.Dir, File: file,
 		Plan: planHeader{
 			Device: deviceHeader(p.Device), Precision: p.Precision,
-			BatchSize: p.BatchSize, Threads: p.Threads, Memory: p.Memory,
+			BatchSize: p.BatchSize, Threads: p.Threads, Memory: p.Memory, Profile: p.Profile,
 		},
 	}
 }
@@ -105,7 +108,7 @@ func (h *openHeader) request() OpenRequest {
 		File:  h.File,
 		Plan: engine.Plan{
 			Device: hardware.Device(h.Plan.Device), Precision: h.Plan.Precision,
-			BatchSize: h.Plan.BatchSize, Threads: h.Plan.Threads, Memory: h.Plan.Memory,
+			BatchSize: h.Plan.BatchSize, Threads: h.Plan.Threads, Memory: h.Plan.Memory, Profile: h.Plan.Profile,
 		},
 	}
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
@@ -31,11 +32,12 @@ type session struct {
 
 // Run waits while the server has as many runs in work as it allows.
 func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, error) {
-	a, err := s.client.do(ctx, "the run", request{h: &header{Op: opRun, Session: s.number}, in: in, room: s.room.Load()})
+	a, err := s.client.do(ctx, "the run", request{h: &header{Op: opRun, Session: s.number, Request: requestID(ctx)}, in: in, room: s.room.Load()})
 	if err != nil {
 		return nil, err
 	}
 	s.room.Store(a.n)
+	engine.Computed(ctx, time.Duration(a.h.TookUS)*time.Microsecond)
 	return a.tensors, nil
 }
 
@@ -67,4 +69,13 @@ func (s *session) Close() error {
 	}
 	_, err := s.client.do(ctx, "closing the session", request{h: &header{Op: opClose, Session: s.number}})
 	return err
+}
+
+// maxRequestID is how much of a client's request id is passed on: it is for
+// logs.
+const maxRequestID = 64
+
+func requestID(ctx context.Context) string {
+	id := engine.RequestID(ctx)
+	return id[:min(len(id), maxRequestID)]
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
@@ -54,8 +55,9 @@ func (s *served) run(ctx context.Context, h *header, in engine.Tensors) (*header
 	if s.ctx.Err() != nil {
 		return nil, nil, errClosed
 	}
-	out, err := s.Run(ctx, in)
-	return &header{Session: h.Session}, out, err
+	began := time.Now()
+	out, err := s.Run(engine.WithRequestID(ctx, h.Request), in)
+	return &header{Session: h.Session, TookUS: time.Since(began).Microseconds()}, out, err
 }
 
 func (s *server) describe(ctx context.Context, h *header) (*header, engine.Tensors, error) {

@@ -61,6 +61,7 @@ type IPFS struct {
 // Performance says what the program may use of the machine.
 type Performance struct {
 	CacheSize        Size `json:"cache_size" config:"project" jsonschema_description:"What the sessions of models that are kept open for the next call (L1) may take, such as 2GB; at most the machine's memory. 0 is half of that."`
+	EnableProfiling  bool `json:"enable_profiling" config:"project" jsonschema_description:"Have ONNX Runtime write a profile of each run, which is then a file of the run at results://RUN_ID/. Each run loads its model afresh for it."`
 	ParallelRequests int  `json:"parallel_requests" config:"project" jsonschema:"minimum=0,maximum=1024" jsonschema_description:"How many processor cores runs may keep busy at once: one run of a small model takes one. 0 is all."`
 }
 

@@ -24,7 +24,7 @@ var (
 	toolCalls    = define("tool_calls_total", "counter", "Calls of tools; code is ok or that of the error.", "tool", "code")
 	toolSeconds  = define("tool_call_duration_seconds", "histogram", "How long calls of tools took.", "tool")
 	phaseSeconds = define("inference_phase_duration_seconds", "histogram",
-		"How long the phases of inferences that were answered took: fetch, queue, load, preprocess, run, postprocess, and total.", "phase")
+		"How long the phases of inferences that were answered took: fetch, queue, load, preprocess, run, postprocess, and total; compute is the part of run within the runner.", "phase")
 	inferences   = define("inferences_total", "counter", "Inferences by the device that ran them (empty: none was reached); code is ok or that of the error.", "device", "code")
 	cacheHits    = define("model_cache_hits_total", "counter", "Where inferences found their model: L1 an open session, L2 the store, L3 a local node, L4 far away.", "level")
 	fetchSeconds = define("fetch_duration_seconds", "histogram", "How long it took to get models from sources; code is ok or that of the error.", "code")
@@ -43,13 +43,17 @@ var (
 	runners       = define("runners", "gauge", "Processes that hold models, the spare included.")
 	runnerMemory  = define("runner_resident_memory_bytes", "gauge", "Resident memory of a runner (Linux).", "pid")
 	runnerCPU     = define("runner_cpu_seconds_total", "counter", "Processor time of a runner (Linux).", "pid")
-	temperature   = define("temperature_celsius", "gauge", "Temperatures that the machine tells (Linux).", "sensor")
+	temperature   = define("temperature_celsius", "gauge", "Temperatures that the machine tells (Linux), and of GPUs that nvidia-smi does.", "sensor")
 	throttles     = define("cpu_throttles_total", "counter", "How often the processor was slowed down for its heat since the machine started (Linux on Intel).")
-	gpuBusy       = define("gpu_busy_ratio", "gauge", "How busy a GPU is, where its driver tells (Linux).", "card")
+	gpuBusy       = define("gpu_busy_ratio", "gauge", "How busy a GPU is, where its driver or nvidia-smi tells.", "card")
+	gpuMemory     = define("gpu_memory_used_bytes", "gauge", "What is in use of a GPU's memory, as nvidia-smi tells.", "card")
+	gpuPower      = define("gpu_power_watts", "gauge", "What a GPU draws, as nvidia-smi tells.", "card")
+	gpuThrottled  = define("gpu_throttled", "gauge", "Whether a GPU is slowed down for its heat or power, as nvidia-smi tells.", "card")
 	buildInfo     = define("build_info", "gauge", "1; the labels are versions.", "version", "goversion")
 
 	looked = []definition{
-		queued, running, sessionsOpen, sessionBytes, deviceOK, sourceSuccess, runners, runnerMemory, runnerCPU, temperature, throttles, gpuBusy, buildInfo,
+		queued, running, sessionsOpen, sessionBytes, deviceOK, sourceSuccess, runners, runnerMemory, runnerCPU, temperature, throttles,
+		gpuBusy, gpuMemory, gpuPower, gpuThrottled, buildInfo,
 	}
 	counted = []definition{toolCalls, toolSeconds, phaseSeconds, inferences, cacheHits, fetchSeconds, sourceBytes, sourceErrors}
 )
@@ -97,4 +101,4 @@ func Reference() string {
 const tracesPage = "\n# Traces\n\n" +
 	"With `telemetry.otlp_endpoint`, or OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT`, each call of a tool is a trace: a span named after the tool,\n" +
 	"and under it one for each phase of an inference (`fetch`, `queue`, `load`, `preprocess`, `run`, `postprocess`), laid one after the other as their\n" +
-	"lengths were measured. A call that brings a `traceparent` in its `_meta` continues its caller's trace. Nothing of what was asked is in them.\n"
+	"lengths were measured; under `run` there is `compute`, what it took within the runner. A call that brings a `traceparent` in its `_meta` continues its caller's trace. Nothing of what was asked is in them.\n"

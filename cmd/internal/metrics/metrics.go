@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 )
 
 // Options say whose numbers are kept.
@@ -23,7 +24,8 @@ type Options struct {
 	Stats   func() engine.Stats                     // of the engine
 	Health  func(ctx context.Context) engine.Health // of the engine
 	Runners func() []int                            // process ids
-	Logger  *slog.Logger                            // nil means silence
+	GPUs    func(ctx context.Context) []hardware.GPUReading
+	Logger  *slog.Logger // nil means silence
 }
 
 // Metrics are the numbers of one server. It is safe for concurrent use.
@@ -82,6 +84,9 @@ func (m *Metrics) Inferred(_ context.Context, i engine.Inferred) {
 	}
 	for _, p := range Phases(i.Timings) {
 		m.phases.WithLabelValues(p.Name).Observe(p.MS / 1000)
+	}
+	if i.Compute > 0 {
+		m.phases.WithLabelValues("compute").Observe(i.Compute.Seconds())
 	}
 	m.phases.WithLabelValues("total").Observe(i.Timings.Total / 1000)
 }
@@ -163,11 +168,7 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	defer cancel()
 	h := s.o.Health(ctx)
 	for _, d := range h.Devices {
-		ok := 0.0
-		if d.OK {
-			ok = 1
-		}
-		deviceOK.gauge(out, ok, d.ID)
+		deviceOK.gauge(out, *number01(&d.OK), d.ID)
 	}
 	for _, src := range h.Sources {
 		if src.LastSuccess != nil {
@@ -178,4 +179,31 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	runners.gauge(out, float64(len(pids)))
 	collectRunners(out, pids)
 	collectSensors(out)
+	collectGPUs(out, s.o.GPUs(ctx))
+}
+
+// collectGPUs tells how the GPUs are.
+func collectGPUs(out chan<- prometheus.Metric, gpus []hardware.GPUReading) {
+	for _, g := range gpus {
+		for _, of := range []struct {
+			d     definition
+			value *float64
+			label string
+		}{{gpuBusy, g.Busy, g.Card}, {temperature, g.Celsius, g.Card}, {gpuMemory, g.MemoryUsed, g.Card}, {gpuPower, g.Watts, g.Card}, {gpuThrottled, number01(g.Throttled), g.Card}} {
+			if of.value != nil {
+				of.d.gauge(out, *of.value, of.label)
+			}
+		}
+	}
+}
+
+func number01(b *bool) *float64 {
+	if b == nil {
+		return nil
+	}
+	n := 0.0
+	if *b {
+		n = 1
+	}
+	return &n
 }

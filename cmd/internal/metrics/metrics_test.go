@@ -18,6 +18,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 )
 
 type family = dto.MetricFamily
@@ -35,6 +36,10 @@ func newMetrics() *Metrics {
 			}
 		},
 		Runners: func() []int { return []int{os.Getpid()} },
+		GPUs: func(context.Context) []hardware.GPUReading {
+			busy, hot := 0.25, true
+			return []hardware.GPUReading{{Card: "nvidia:0", Busy: &busy, Celsius: &busy, MemoryUsed: &busy, Watts: &busy, Throttled: &hot}, {Card: "nvidia:1"}}
+		},
 	})
 }
 
@@ -43,7 +48,7 @@ func work(m *Metrics) {
 	m.Called("run_inference", "", time.Second)
 	m.Called("run_inference", engine.ErrModelNotFound, time.Millisecond)
 	timings := engine.InferTimingsMS{Queue: 1, Fetch: 2, Load: 3, Preprocess: 4, Run: 5, Postprocess: 6, Total: 21}
-	m.Inferred(context.Background(), engine.Inferred{Device: "cpu", Cache: "L1", Timings: timings})
+	m.Inferred(context.Background(), engine.Inferred{Device: "cpu", Cache: "L1", Timings: timings, Compute: 4 * time.Millisecond})
 	m.Inferred(context.Background(), engine.Inferred{Code: engine.ErrModelNotFound})
 	m.Fetched(context.Background(), engine.FetchedFrom{Took: time.Second, Sources: []engine.SourceUse{{Name: "lab", Bytes: 100, Errors: 2}}})
 }
@@ -57,6 +62,8 @@ func TestMetrics_numbers(t *testing.T) {
 	}
 	for _, want := range []string{
 		`ipfs_accelerate_tool_calls_total{code="ok",tool="run_inference"} 1`,
+		`ipfs_accelerate_gpu_busy_ratio{card="nvidia:0"} 0.25`, `ipfs_accelerate_gpu_throttled{card="nvidia:0"} 1`,
+		`ipfs_accelerate_inference_phase_duration_seconds_sum{phase="compute"} 0.004`,
 		`ipfs_accelerate_tool_calls_total{code="model_not_found",tool="run_inference"} 1`,
 		`ipfs_accelerate_inference_phase_duration_seconds_sum{phase="run"} 0.005`,
 		`ipfs_accelerate_inference_phase_duration_seconds_sum{phase="total"} 0.021`,

@@ -37,6 +37,7 @@ func landlockAll(p Policy) (bool, error) {
 	rules := []landlock.Rule{
 		landlock.PathAccess(readRights, p.ReadDirs...),
 		landlock.PathAccess(llsys.AccessFSReadFile, p.ReadFiles...),
+		landlock.PathAccess(llsys.AccessFSWriteFile|llsys.AccessFSMakeReg|llsys.AccessFSTruncate, p.WriteDirs...),
 	}
 	if err := landlock.MustConfig(files).BestEffort().RestrictPaths(rules...); err != nil {
 		return false, fmt.Errorf("confine files: %w", err)

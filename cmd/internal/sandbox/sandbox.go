@@ -15,6 +15,11 @@ type Policy struct {
 	// everything in them. They must exist.
 	ReadDirs, ReadFiles []string
 
+	// WriteDirs are folders in which files may be made in spite of NoWrite.
+	// Only Landlock can tell folders apart: without it they are not written
+	// to either.
+	WriteDirs []string
+
 	// MemoryBytes is how much more private memory than now the process may
 	// allocate; 0 means no limit. Builds with the race detector have none:
 	// it needs terabytes of addresses.

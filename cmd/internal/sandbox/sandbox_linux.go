@@ -19,6 +19,9 @@ func Apply(p Policy) (Level, error) {
 	if err != nil {
 		return None, err
 	}
+	if !confined {
+		p.WriteDirs = nil
+	}
 	filtered, err := seccompAll(p)
 	if err != nil {
 		return None, err

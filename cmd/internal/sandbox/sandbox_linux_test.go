@@ -48,13 +48,20 @@ func confined(dir string) report {
 		tries[what] = try
 	}
 	addr := os.Getenv(childEnv + "_ADDR")
-	level, err := sandbox.Apply(sandbox.Policy{
-		ReadDirs: []string{dir}, MemoryBytes: 256 << 20, NoNetwork: true, NoExec: true, NoWrite: true,
-	})
+	policy := sandbox.Policy{ReadDirs: []string{dir}, MemoryBytes: 256 << 20, NoNetwork: true, NoExec: true, NoWrite: true}
+	out := os.Getenv(childEnv + "_OUT")
+	if out != "" {
+		policy.WriteDirs = []string{out}
+	}
+	level, err := sandbox.Apply(policy)
 	if err != nil {
 		panic(err)
 	}
 	addTries(tries, dir, addr)
+	if out != "" {
+		tries["write where that is allowed"] = func() error { return os.WriteFile(filepath.Join(out, "new"), []byte("x"), 0o600) }
+		tries["remove what was written"] = func() error { return os.Remove(filepath.Join(out, "new")) }
+	}
 	r := report{Level: level, Tries: map[string]string{}}
 	for what, try := range tries {
 		if err := try(); err != nil {
@@ -135,7 +142,23 @@ func lockedThread() (string, func() error) {
 
 func init() { before = append(before, lockedThread) }
 
-func TestApply(t *testing.T) {
+func TestApply(t *testing.T) { applied(t, "") }
+
+// A folder that may be written to is one exception, if Landlock is there.
+func TestApply_writeDirs(t *testing.T) {
+	out := t.TempDir()
+	r := applied(t, out)
+	if reason := r.Tries["write where that is allowed"]; (reason == "") != (r.Level == sandbox.Full) {
+		t.Errorf("at level %q writing where that is allowed: %q", r.Level, reason)
+	}
+	if r.Tries["remove what was written"] == "" {
+		t.Error("a file could be removed")
+	}
+}
+
+// applied confines a process and makes sure of what it can't do any more.
+func applied(t *testing.T, out string) report {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -150,21 +173,22 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), childEnv+"="+dir, childEnv+"_ADDR="+l.Addr().String())
+	cmd.Env = append(os.Environ(), childEnv+"="+dir, childEnv+"_ADDR="+l.Addr().String(), childEnv+"_OUT="+out)
 	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
+	said, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var r report
-	if err := json.Unmarshal(out, &r); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := json.Unmarshal(said, &r); err != nil {
+		t.Fatalf("%v: %s", err, said)
 	}
 	wantLevel(t, r.Level)
 	wantTries(t, r)
 	if data, err := os.ReadFile(filepath.Join(dir, "model.onnx")); err != nil || string(data) != "weights" {
 		t.Errorf("the model is now %q, %v", data, err)
 	}
+	return r
 }
 
 // wantLevel knows what this kernel has.

@@ -104,8 +104,14 @@ func (t *Traces) Inferred(ctx context.Context, i engine.Inferred) {
 		if p.MS <= 0 {
 			continue
 		}
-		_, phase := t.tracer.Start(ctx, p.Name, trace.WithTimestamp(at))
-		at = at.Add(time.Duration(p.MS * float64(time.Millisecond)))
+		within, phase := t.tracer.Start(ctx, p.Name, trace.WithTimestamp(at))
+		end := at.Add(time.Duration(p.MS * float64(time.Millisecond)))
+		if p.Name == "run" && i.Compute > 0 { // the way there is about as long as the way back
+			from := at.Add(max(end.Sub(at)-i.Compute, 0) / 2)
+			_, compute := t.tracer.Start(within, "compute", trace.WithTimestamp(from), trace.WithAttributes(attribute.String("process", "runner")))
+			compute.End(trace.WithTimestamp(from.Add(i.Compute)))
+		}
+		at = end
 		phase.End(trace.WithTimestamp(at))
 	}
 	fail(span, i.Code)

@@ -38,7 +38,7 @@ func TestTraces(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, end := tr.Start(t.Context(), "run_inference", "7", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	tr.Inferred(context.WithoutCancel(ctx), engine.Inferred{Start: time.Now(), Device: "cpu", Timings: engine.InferTimingsMS{Queue: 1, Run: 5, Total: 9}})
+	tr.Inferred(context.WithoutCancel(ctx), engine.Inferred{Start: time.Now(), Device: "cpu", Timings: engine.InferTimingsMS{Queue: 1, Run: 5, Total: 9}, Compute: 3 * time.Millisecond})
 	tr.Fetched(ctx, engine.FetchedFrom{Start: time.Now(), Took: time.Second, Sources: []engine.SourceUse{{Name: "lab"}}, Code: engine.ErrHashMismatch})
 	end(engine.ErrInternal)
 	if err := tr.Close(); err != nil {
@@ -51,8 +51,8 @@ func TestTraces(t *testing.T) {
 			byName[s.Name] = s
 		}
 	}
-	root, inference, run := byName["run_inference"], byName["inference"], byName["run"]
-	if len(byName) != 5 || root == nil || inference == nil || run == nil {
+	root, inference, run, compute := byName["run_inference"], byName["inference"], byName["run"], byName["compute"]
+	if len(byName) != 6 || root == nil || inference == nil || run == nil || compute == nil {
 		t.Fatalf("%v", byName)
 	}
 	if string(root.ParentSpanId) != "\xb7\xad\x6b\x71\x69\x20\x33\x31" || root.Status.Code != span.Status_STATUS_CODE_ERROR {
@@ -60,6 +60,9 @@ func TestTraces(t *testing.T) {
 	}
 	if string(inference.ParentSpanId) != string(root.SpanId) || string(run.ParentSpanId) != string(inference.SpanId) || run.EndTimeUnixNano-run.StartTimeUnixNano != 5e6 {
 		t.Errorf("%v, %v", inference, run)
+	}
+	if string(compute.ParentSpanId) != string(run.SpanId) || compute.StartTimeUnixNano-run.StartTimeUnixNano != 1e6 || run.EndTimeUnixNano-compute.EndTimeUnixNano != 1e6 {
+		t.Errorf("%v within %v", compute, run)
 	}
 }
 
