@@ -3,7 +3,7 @@ package ipfsstore
 import (
 	"bytes"
 	"cmp"
-		"encoding/json"
+	"encoding/json"
 	"io"
 	"os"
 	"strings"

@@ -75,7 +75,11 @@ func (s *Store) Add(ctx context.Context, p string, o AddOptions) (Artifact, erro
 	if set.suggest = o.Suggest; l.suggest != "" {
 		set.suggest = l.suggest
 	}
-	return s.commit(ctx, set)
+	a, err := s.commit(ctx, set)
+	if err == nil {
+		s.makeRoom(ctx, a.Root)
+	}
+	return a, err
 }
 
 func optionalName(name string) (string, error) {
@@ -329,7 +333,11 @@ func newMeter(fn func(Progress), phase string, total int64) *meter {
 	return &meter{fn: fn, p: Progress{Total: total, Phase: phase}}
 }
 
+// add counts bytes; a nil meter counts nothing.
 func (m *meter) add(n int64) {
+	if m == nil {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Done += n

@@ -164,8 +164,9 @@ var leafBuffers = sync.Pool{New: func() any { b := make([]byte, maxBlock); retur
 // for opening the file not to matter.
 const runChunks = 16
 
-// hashBlob reports whether the file at p is the blob of fileCID.
-func (s *Store) hashBlob(ctx context.Context, p, fileCID string, size int64, nodes *nodeSet) (bool, error) {
+// hashBlob reports whether the file at p is the blob of fileCID, as far as in has
+// it looked at.
+func (s *Store) hashBlob(ctx context.Context, p, fileCID string, size int64, nodes *nodeSet, in inspection) (bool, error) {
 	c, err := cid.Decode(fileCID)
 	if err != nil {
 		return false, err
@@ -180,12 +181,14 @@ func (s *Store) hashBlob(ctx context.Context, p, fileCID string, size int64, nod
 		}
 		return false, err
 	}
+	b.chunks = in.sample(b.chunks)
 	var wrong atomic.Bool
 	err = s.eachChunk(ctx, p, b.chunks, func(i int, data []byte) error {
 		if !chunkRight(nodes, b.chunks[i], data) {
 			wrong.Store(true)
 			return errStop
 		}
+		in.meter.add(int64(len(data)))
 		return nil
 	})
 	if wrong.Load() || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrNotExist) {

@@ -9,6 +9,9 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Open returns a model that is in the store, after looking whether its files
@@ -74,12 +77,25 @@ func (s *Store) recheck(ctx context.Context, root string) error {
 		return err
 	}
 	defer unlock()
-	return s.recheckLocked(ctx, root, false)
+	return s.recheckLocked(ctx, root, inspection{})
 }
 
-// recheckLocked is recheck for the holder of the root's lock; all says that
-// every file is to be hashed.
-func (s *Store) recheckLocked(ctx context.Context, root string, all bool) error {
+// An inspection says what of files that look as they should is hashed all the
+// same.
+type inspection struct {
+	part  float64 // of each file's leaves: 0 none, 1 all, between them a random choice
+	meter *meter  // nil: nobody asks
+}
+
+// A finding is what a check has found of a root's files.
+type finding struct {
+	mu      sync.Mutex          // guards all below
+	renewed map[string]fileStat // files that look different and are right
+	wrong   []string
+}
+
+// recheckLocked is recheck for the holder of the root's lock.
+func (s *Store) recheckLocked(ctx context.Context, root string, in inspection) error {
 	c, err := s.snapshot()
 	if err != nil {
 		return err
@@ -92,35 +108,53 @@ func (s *Store) recheckLocked(ctx context.Context, root string, all bool) error 
 	if err != nil {
 		return err
 	}
-	renewed := make(map[string]fileStat)
-	var wrong []string
-	for i, f := range rec.Files {
-		st, err := lstat(rec.paths[i])
-		if err == nil && st == f.Stat && !all {
-			continue
-		}
-		st, ok, err := s.hashesRight(ctx, rec.paths[i], f.CID, nodes)
-		switch {
-		case err != nil:
-			return err
-		case ok:
-			renewed[f.Name] = st
-		default:
-			wrong = append(wrong, f.Name)
-		}
+	found := &finding{renewed: make(map[string]fileStat)}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(2 * hashers())
+	for i := range rec.Files {
+		g.Go(func() error { return s.examine(gctx, rec, i, nodes, in, found) })
 	}
-	if err := s.renew(ctx, root, renewed, wrong); err != nil {
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	if wrong = append(wrong, rec.Changed...); len(wrong) > 0 {
+	slices.Sort(found.wrong)
+	if err := s.renew(ctx, root, found.renewed, found.wrong); err != nil {
+		return err
+	}
+	if wrong := append(found.wrong, rec.Changed...); len(wrong) > 0 {
 		return &ModelChangedError{Root: root, File: wrong[0]}
+	}
+	return nil
+}
+
+// examine looks at one file of a root, and hashes it if need be.
+func (s *Store) examine(ctx context.Context, rec *rootRecord, i int, nodes *nodeSet, in inspection, found *finding) error {
+	f, p := rec.Files[i], rec.paths[i]
+	st, err := lstat(p)
+	same := err == nil && st == f.Stat
+	switch {
+	case same && in.part == 0:
+		return nil
+	case !same:
+		in.part = 1
+	}
+	st, ok, err := s.hashesRight(ctx, p, f.CID, nodes, in)
+	if err != nil {
+		return fmt.Errorf("check file %q of model %s: %w", f.Name, rec.Root, err)
+	}
+	found.mu.Lock()
+	defer found.mu.Unlock()
+	if !ok {
+		found.wrong = append(found.wrong, f.Name)
+	} else if in.part == 1 {
+		found.renewed[f.Name] = st
 	}
 	return nil
 }
 
 // hashesRight reports whether the file at p is the blob it should be, and how it
 // looked before it was read.
-func (s *Store) hashesRight(ctx context.Context, p, fileCID string, nodes *nodeSet) (fileStat, bool, error) {
+func (s *Store) hashesRight(ctx context.Context, p, fileCID string, nodes *nodeSet, in inspection) (fileStat, bool, error) {
 	st, err := lstat(p)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && st.irregular {
 		return st, false, nil
@@ -128,7 +162,7 @@ func (s *Store) hashesRight(ctx context.Context, p, fileCID string, nodes *nodeS
 	if err != nil {
 		return st, false, err
 	}
-	ok, err := s.hashBlob(ctx, p, fileCID, st.Size, nodes)
+	ok, err := s.hashBlob(ctx, p, fileCID, st.Size, nodes, in)
 	return st, ok, err
 }
 

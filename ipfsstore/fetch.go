@@ -60,6 +60,9 @@ func (s *Store) Fetch(ctx context.Context, ref string, o FetchOptions) (Fetched,
 	if err != nil {
 		return Fetched{Sources: j.net.stats()}, fmt.Errorf("fetch %s: %w", ref, diskFull(err))
 	}
+	if level != tierStore {
+		s.makeRoom(ctx, a.Model)
+	}
 	j.times.Total = time.Since(start)
 	return Fetched{a, level, j.net.stats(), j.times}, nil
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Import adds the model of a CARv1 stream with one root. Blocks may come in any
-// order; those that the root does not need are left out. Of o, Copy and Hidden
-// mean nothing here. A stream that is not a file is written to the store's disk
+// Import adds the model of a CAR stream, of version 1 or 2, with one root. Blocks may come in any
+// order; those that the root does not need are left out. Of o, only
+// Name, Replace, Pin and Progress mean something here. A stream that is not a file is written to the store's disk
 // once before it is taken apart.
 //
 // A stream that is malformed, truncated or lacks blocks is [ErrInvalidCAR]; a
@@ -26,12 +26,12 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o AddOptions) (Artifact
 	}
 	st, err := s.newStaging(ctx)
 	if err != nil {
-		return Artifact{}, err
+		return Artifact{}, diskFull(err)
 	}
 	defer st.discard()
 	src, err := openCAR(ctx, r, filepath.Join(st.dir, "car"))
 	if err != nil {
-		return Artifact{}, fmt.Errorf("import: %w", err)
+		return Artifact{}, fmt.Errorf("import: %w", diskFull(err))
 	}
 	defer src.close()
 	j := &fetchJob{
@@ -43,8 +43,9 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o AddOptions) (Artifact
 		err = fmt.Errorf("%w: incomplete: %w", ErrInvalidCAR, err)
 	}
 	if err != nil {
-		return Artifact{}, fmt.Errorf("import %s: %w", src.root, err)
+		return Artifact{}, fmt.Errorf("import %s: %w", src.root, diskFull(err))
 	}
+	s.makeRoom(ctx, a.Root)
 	return a, nil
 }
 
@@ -90,10 +91,19 @@ func isSeekable(f *os.File) bool {
 }
 
 func (c *carSource) scan(ctx context.Context, r io.Reader, start int64) error {
-	cr, err := newCARReader(bufio.NewReaderSize(r, 1<<18))
+	br := bufio.NewReaderSize(r, 1<<18)
+	skipped, size, err := openCARv2(br)
 	if err != nil {
 		return err
 	}
+	if size > 0 {
+		br = bufio.NewReaderSize(io.LimitReader(br, size), 1<<18)
+	}
+	cr, err := newCARReader(br)
+	if err != nil {
+		return err
+	}
+	start += skipped
 	c.root = cr.root
 	buf := make([]byte, maxCARSection)
 	for ctx.Err() == nil {

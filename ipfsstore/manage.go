@@ -50,7 +50,8 @@ func (s *Store) Info(ctx context.Context, ref string) (Artifact, error) {
 
 // Remove removes a model. By a name of a model that has several, it removes that
 // name only. Files that other models share stay, and so do the user's own. A
-// pinned model is [ErrPinned] without force.
+// pinned model is [ErrPinned] without force, and one that a program has open
+// (see [Store.Lease]) is [ErrInUse].
 func (s *Store) Remove(ctx context.Context, ref string, force bool) error {
 	r, err := ParseRef(ref)
 	if err != nil {
@@ -73,6 +74,16 @@ func (s *Store) Remove(ctx context.Context, ref string, force bool) error {
 	}
 	if rec.Pinned && !force {
 		return fmt.Errorf("remove %s: %w", ref, ErrPinned)
+	}
+	if !force {
+		release, err := tryAcquire(s.leaseFile(rec.Root))
+		if errors.Is(err, errLocked) {
+			return fmt.Errorf("remove %s: %w", ref, ErrInUse)
+		}
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
 	return s.removeRoot(c, rec)
 }
@@ -149,25 +160,6 @@ func (s *Store) relook(c *catalog, shared map[string][]int) error {
 		}
 	}
 	return nil
-}
-
-// Verify hashes all files of a model again. Wrong bytes are a
-// [ModelChangedError]; the file is then no longer part of the store.
-func (s *Store) Verify(ctx context.Context, ref string) error {
-	r, err := ParseRef(ref)
-	if err != nil {
-		return err
-	}
-	_, rec, err := s.lookup(r)
-	if err != nil {
-		return err
-	}
-	unlock, err := s.lockRoot(ctx, rec.Root)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return s.recheckLocked(ctx, rec.Root, true)
 }
 
 // Pin marks a model, or takes the mark away: see [Artifact].

@@ -49,7 +49,7 @@ type leafTask struct {
 
 // lacking returns those of blobs that the store does not have.
 func (p *parts) lacking(ctx context.Context, blobs []*blob) ([]*blob, error) {
-	err := p.store.recheckLocked(ctx, rootKey(p.job.root), false)
+	err := p.store.recheckLocked(ctx, rootKey(p.job.root), inspection{})
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrModelChanged) {
 		return nil, err
 	}

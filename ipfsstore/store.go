@@ -21,6 +21,10 @@ type Options struct {
 	// Sources are asked for what the store lacks, in tier order: those of an
 	// earlier tier first, those of one tier all at once. Their names differ.
 	Sources []Source
+	// MaxBytes is what the store may own (see [Usage]) in bytes: when it is
+	// nearly that much after an Add, an Import or a Fetch, models are removed
+	// as [Store.GC] does. 0 is no limit.
+	MaxBytes int64
 	// Logger receives what is worth knowing but is no error; nil is silence.
 	Logger *slog.Logger
 }
@@ -31,6 +35,8 @@ type Store struct {
 	dir     string
 	sources []Source
 	log     *slog.Logger
+
+	maxBytes int64 // 0 is no limit
 
 	catalog atomic.Pointer[catalog]
 	index   atomic.Pointer[blockIndex]
@@ -101,7 +107,7 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	s := &Store{dir: dir, sources: slices.Clone(o.Sources), log: o.Logger, hashing: semaphore.NewWeighted(int64(hashers()))}
+	s := &Store{dir: dir, sources: slices.Clone(o.Sources), log: o.Logger, maxBytes: o.MaxBytes, hashing: semaphore.NewWeighted(int64(hashers()))}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -25,6 +25,7 @@ type carWriter struct {
 	w     *bufio.Writer
 	seen  *cid.Set // nil: blocks are repeated
 	span  *byteRange
+	index *carIndexer // not nil: blocks are measured, not written
 }
 
 func (s *Store) newCARWriter(w io.Writer, root cid.Cid, dups bool) (*carWriter, error) {
@@ -44,11 +45,15 @@ func (cw *carWriter) put(ctx context.Context, c cid.Cid) (block []byte, first bo
 	if cw.seen != nil && cw.seen.Has(c) {
 		return nil, false, nil
 	}
-	if block, err = cw.store.steadyBlock(ctx, c); err != nil {
-		return nil, false, err
-	}
 	if cw.seen != nil {
 		cw.seen.Add(c)
+	}
+	if cw.index != nil {
+		block, err = cw.measure(ctx, c)
+		return block, err == nil, err
+	}
+	if block, err = cw.store.steadyBlock(ctx, c); err != nil {
+		return nil, false, err
 	}
 	return block, true, writeCARBlock(cw.w, c, block)
 }
@@ -118,16 +123,22 @@ func (cw *carWriter) link(ctx context.Context, c cid.Cid, entity bool, off int64
 	return cw.below(ctx, n, entity, off)
 }
 
-// Export writes a complete model as a CARv1, each block once, depth first.
-func (s *Store) Export(ctx context.Context, ref string, w io.Writer) error {
+// whole finds the root of a complete model, for its export.
+func (s *Store) whole(ctx context.Context, ref string) (cid.Cid, error) {
 	a, err := s.Open(ctx, ref)
 	if err != nil {
-		return err
+		return cid.Undef, err
 	}
 	if !a.Complete {
-		return fmt.Errorf("export %s: some files of the model: %w", ref, ErrNotFound)
+		return cid.Undef, fmt.Errorf("export %s: some files of the model: %w", ref, ErrNotFound)
 	}
-	c, err := cid.Decode(a.Root)
+	return cid.Decode(a.Root)
+}
+
+// Export writes a complete model as a CARv1, each block once, depth first: the
+// same bytes each time.
+func (s *Store) Export(ctx context.Context, ref string, w io.Writer) error {
+	c, err := s.whole(ctx, ref)
 	if err != nil {
 		return err
 	}
