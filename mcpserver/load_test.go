@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -140,5 +141,39 @@ func TestLoad(t *testing.T) {
 	t.Logf("%d right, %d overloaded, %d wrong; p99 of the 5 ms tool %s", all.right, all.overloaded, all.wrong, all.p99())
 	if all.wrong > 0 || all.right*100 < 95*64*calls {
 		t.Errorf("%d right, %d overloaded, %d wrong", all.right, all.overloaded, all.wrong)
+	}
+}
+
+// The load is held: round after round goes as the first, and leaves nothing
+// behind. With STRESS=1 it goes on for an hour.
+func TestLoad_held(t *testing.T) {
+	s := seed(t)
+	end := time.Now()
+	if stress() {
+		end = end.Add(time.Hour)
+	}
+	site := serveWith(t, loaded(newFake()), mcpserver.HTTPOptions{Drain: time.Minute})
+	calls, few := counted(100), 2
+	var before, after runtime.MemStats
+	right, overloaded, rounds := 0, 0, 0
+	for ; rounds <= few || time.Now().Before(end); rounds++ {
+		all := load(t, site.url, calls, s+uint64(rounds))
+		if right, overloaded = right+all.right, overloaded+all.overloaded; all.wrong > 0 {
+			t.Fatalf("round %d: %d answers were wrong", rounds, all.wrong)
+		}
+		if rounds == few {
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	grown := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+	t.Logf("%d rounds: %d right, %d overloaded; the heap grew by %d bytes", rounds, right, overloaded, grown)
+	if right*100 < 95*64*calls*rounds {
+		t.Errorf("only %d of %d answers were right", right, 64*calls*rounds)
+	}
+	if grown > 20<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
 	}
 }
