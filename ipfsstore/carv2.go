@@ -104,7 +104,7 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 
 // exportTo writes a whole CARv1; x, if given, only measures it.
 func (s *Store) exportTo(ctx context.Context, c cid.Cid, w io.Writer, x *carIndexer) error {
-	cw, err := s.newCARWriter(w, c, false)
+	cw, err := s.All().newCARWriter(w, c, false)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (cw *carWriter) measure(ctx context.Context, c cid.Cid) ([]byte, error) {
 	var block []byte
 	size := int64(-1)
 	if c.Type() == cid.Raw && sha {
-		x, err := cw.store.blocks(ctx)
+		x, err := cw.view.store.blocks(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +138,7 @@ func (cw *carWriter) measure(ctx context.Context, c cid.Cid) ([]byte, error) {
 	}
 	if size < 0 {
 		var err error
-		if block, err = cw.store.steadyBlock(ctx, c); err != nil {
+		if block, err = cw.view.Block(ctx, c); err != nil {
 			return nil, err
 		}
 		size = int64(len(block))

@@ -18,6 +18,7 @@ type rootRecord struct {
 	Single   bool         `json:"single,omitempty"` // the root is a file, not a folder
 	Complete bool         `json:"complete"`
 	Pinned   bool         `json:"pinned,omitempty"`
+	Shared   bool         `json:"shared,omitempty"`
 	Origin   string       `json:"origin,omitempty"`
 	License  string       `json:"license,omitempty"`
 	Task     string       `json:"task,omitempty"`
@@ -239,7 +240,7 @@ func (s *Store) nameFile(name string) string {
 func (s *Store) artifact(c *catalog, r *rootRecord) Artifact {
 	a := Artifact{
 		Root: r.Root, Name: r.Name, Names: slices.Clone(c.tags[r.Root]), Model: r.Root, Dir: s.viewPath(r.Root, ""),
-		Bytes: r.bytes, Files: slices.Clone(r.public), Complete: r.Complete, Pinned: r.Pinned,
+		Bytes: r.bytes, Files: slices.Clone(r.public), Complete: r.Complete, Pinned: r.Pinned, Shared: r.Shared,
 		Origin: r.Origin, License: r.License, Task: r.Task, AddedAt: r.AddedAt, AddedBy: r.AddedBy, UsedAt: r.AddedAt,
 	}
 	if len(a.Names) > 0 {

@@ -166,7 +166,7 @@ func (s *Store) newRecord(c *catalog, set *commitSet, links *linker) *rootRecord
 		return rec
 	}
 	rec.AddedAt, rec.AddedBy, rec.Pinned = old.AddedAt, old.AddedBy, old.Pinned || set.pin
-	rec.Origin = cmp.Or(rec.Origin, old.Origin)
+	rec.Shared, rec.Origin = old.Shared, cmp.Or(rec.Origin, old.Origin)
 	rec.License, rec.Task = cmp.Or(rec.License, old.License), cmp.Or(rec.Task, old.Task)
 	have := func(name string) bool { _, ok := set.files[name]; return ok }
 	for _, f := range old.Files {

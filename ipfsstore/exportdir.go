@@ -64,7 +64,7 @@ func (s *Store) treeOf(ctx context.Context, root string) (*tree, error) {
 	nodes := newNodeSet()
 	return readTree(ctx, nodes, c, func(ctx context.Context, want []cid.Cid) error {
 		for _, c := range want {
-			block, err := s.steadyBlock(ctx, c)
+			block, err := s.All().Block(ctx, c)
 			if err != nil {
 				return err
 			}

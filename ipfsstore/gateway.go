@@ -20,17 +20,17 @@ const (
 	immutable = "public, max-age=29030400, immutable"
 )
 
-// Gateway returns a handler that serves the store's complete models under
+// Gateway returns a handler that serves the store's models under
 // /ipfs/CID[/path] as a trustless gateway does: single blocks (format=raw) and
 // CARs (format=car), to GET and HEAD. It has no other formats, knows nothing
 // but the store, and serves no file whose bytes have changed.
 //
 // See https://specs.ipfs.tech/http-gateways/trustless-gateway/.
-func (s *Store) Gateway() http.Handler { return &gateway{s, s.log} }
+func (s *Store) Gateway() http.Handler { return s.All().Gateway() }
 
 type gateway struct {
-	store *Store
-	log   *slog.Logger
+	view *View
+	log  *slog.Logger
 }
 
 // A gatewayError is an error with its HTTP status.
@@ -121,13 +121,9 @@ func (g *gateway) resolve(r *http.Request, ref Ref) (*located, error) {
 	if ref.Path == "" {
 		return x, nil
 	}
-	index, err := g.store.blocks(r.Context())
+	p, err := g.view.find(r.Context(), ref.CID)
 	if err != nil {
 		return nil, err
-	}
-	p, ok := index.where[string(ref.CID.Hash())]
-	if !ok {
-		return nil, fmt.Errorf("block %s: %w", ref.CID, ErrNotFound)
 	}
 	x.trail, err = resolve(r.Context(), p.nodes, ref.CID, ref.Path, nil, func(c cid.Cid) { x.inner = append(x.inner, c) })
 	return x, err
@@ -152,7 +148,7 @@ func isASCII(s string) bool {
 }
 
 func (g *gateway) serveRaw(w http.ResponseWriter, r *http.Request, x *located) error {
-	block, err := g.store.steadyBlock(r.Context(), x.cid())
+	block, err := g.view.Block(r.Context(), x.cid())
 	if err != nil {
 		return err
 	}

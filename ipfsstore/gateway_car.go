@@ -134,7 +134,7 @@ func (e *entityBytes) within(size int64) *byteRange {
 }
 
 func (g *gateway) serveCAR(w http.ResponseWriter, r *http.Request, x *located, p responseParams) error {
-	block, err := g.store.steadyBlock(r.Context(), x.cid())
+	block, err := g.view.Block(r.Context(), x.cid())
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func fileSize(c cid.Cid, block []byte) int64 {
 
 // streamCAR writes the nodes on the way to x, then what is asked for of x.
 func (g *gateway) streamCAR(ctx context.Context, w http.ResponseWriter, x *located, p responseParams, size int64) error {
-	cw, err := g.store.newCARWriter(w, x.cid(), p.dups)
+	cw, err := g.view.newCARWriter(w, x.cid(), p.dups)
 	if err != nil {
 		return err
 	}

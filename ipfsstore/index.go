@@ -10,7 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// A blockIndex knows where each block of the complete models is. It is not
+// A blockIndex knows where each block of the models is. It is not
 // changed once made.
 type blockIndex struct {
 	cat   *catalog
@@ -49,9 +49,6 @@ func (s *Store) blocks(ctx context.Context) (*blockIndex, error) {
 	old := s.index.Load()
 	x := &blockIndex{cat: c, roots: make(map[*rootRecord]rootIndex), where: make(map[string]blockPlace)}
 	for _, rec := range c.roots {
-		if !rec.Complete {
-			continue
-		}
 		r, ok := old.root(rec)
 		if !ok {
 			if r, err = s.indexRoot(ctx, rec); err != nil {
@@ -99,21 +96,9 @@ func (s *Store) indexRoot(ctx context.Context, rec *rootRecord) (rootIndex, erro
 	return r, nil
 }
 
-// block returns a block of a complete model. A file is looked at before and
-// after it is read: changed bytes are [ErrModelChanged], never returned.
-func (s *Store) block(ctx context.Context, c cid.Cid) ([]byte, error) {
-	if digest, sha := digestOf(c); !sha {
-		return digest, nil
-	}
-	x, err := s.blocks(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p, ok := x.where[string(c.Hash())]
-	switch {
-	case !ok:
-		return nil, fmt.Errorf("block %s: %w", c, ErrNotFound)
-	case p.leaf:
+// at returns the block of c that is at p, or errRetry.
+func (s *Store) at(ctx context.Context, c cid.Cid, p blockPlace) ([]byte, error) {
+	if p.leaf {
 		return s.leaf(ctx, c, p)
 	}
 	return p.nodes.byHash(c)

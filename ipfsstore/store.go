@@ -80,6 +80,7 @@ type Artifact struct {
 	Files    []File // those that are here, sorted by name
 	Complete bool   // no file of the root is missing
 	Pinned   bool
+	Shared   bool   // see [Store.Share]
 	Origin   string // where it came from, such as hf://ORG/NAME@COMMIT; "" if that is not known
 	License  string // as its own files say; "" if they don't
 	Task     string // as its own files say; "" if they don't

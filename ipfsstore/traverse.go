@@ -3,7 +3,6 @@ package ipfsstore
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -21,15 +20,15 @@ const (
 
 // A carWriter writes blocks of the store as a CAR, depth first.
 type carWriter struct {
-	store *Store
+	view  *View
 	w     *bufio.Writer
 	seen  *cid.Set // nil: blocks are repeated
 	span  *byteRange
 	index *carIndexer // not nil: blocks are measured, not written
 }
 
-func (s *Store) newCARWriter(w io.Writer, root cid.Cid, dups bool) (*carWriter, error) {
-	cw := &carWriter{store: s, w: bufio.NewWriterSize(w, 1<<16)}
+func (v *View) newCARWriter(w io.Writer, root cid.Cid, dups bool) (*carWriter, error) {
+	cw := &carWriter{view: v, w: bufio.NewWriterSize(w, 1<<16)}
 	if !dups {
 		cw.seen = cid.NewSet()
 	}
@@ -52,19 +51,10 @@ func (cw *carWriter) put(ctx context.Context, c cid.Cid) (block []byte, first bo
 		block, err = cw.measure(ctx, c)
 		return block, err == nil, err
 	}
-	if block, err = cw.store.steadyBlock(ctx, c); err != nil {
+	if block, err = cw.view.Block(ctx, c); err != nil {
 		return nil, false, err
 	}
 	return block, true, writeCARBlock(cw.w, c, block)
-}
-
-// steadyBlock is block, once more if the file had to be hashed again.
-func (s *Store) steadyBlock(ctx context.Context, c cid.Cid) ([]byte, error) {
-	b, err := s.block(ctx, c)
-	if errors.Is(err, errRetry) {
-		b, err = s.block(ctx, c)
-	}
-	return b, err
 }
 
 // scope writes what the scope has of the DAG below c.
@@ -74,7 +64,7 @@ func (cw *carWriter) scope(ctx context.Context, c cid.Cid, scope dagScope) error
 		return err
 	}
 	if block == nil { // written on the way here
-		if block, err = cw.store.steadyBlock(ctx, c); err != nil {
+		if block, err = cw.view.Block(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -142,7 +132,7 @@ func (s *Store) Export(ctx context.Context, ref string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cw, err := s.newCARWriter(w, c, false)
+	cw, err := s.All().newCARWriter(w, c, false)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 
 func (c *cli) models() *cobra.Command {
 	cmd := &cobra.Command{Use: "models", Short: "Keep models by content: add, fetch, list, info, rm, import, export"}
-	cmd.AddCommand(c.modelsAdd(), c.modelsFetch(), c.modelsList(), c.modelsInfo(), c.modelsRemove(), c.modelsImport(), c.modelsExport())
+	cmd.AddCommand(c.modelsAdd(), c.modelsFetch(), c.modelsList(), c.modelsInfo(), c.modelsRemove(), c.modelsImport(), c.modelsExport(), c.modelsShare())
 	return cmd
 }
 

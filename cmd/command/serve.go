@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/mcpserver"
 )
 
@@ -165,7 +166,7 @@ func (c *cli) httpOptions(a *app) (mcpserver.HTTPOptions, error) {
 		Metrics: a.watch.metrics, Ready: a.ready, Report: a.report,
 	}
 	if conf.Gateway {
-		options.OpenMounts["/ipfs/"] = a.store.Gateway()
+		options.OpenMounts["/ipfs/"] = a.visible(conf.Listen).Gateway()
 	}
 	if conf.Auth == "none" {
 		return options, nil
@@ -173,6 +174,17 @@ func (c *cli) httpOptions(a *app) (mcpserver.HTTPOptions, error) {
 	var err error
 	options.Token, err = mcpserver.LoadToken(filepath.Join(a.home, tokenName))
 	return options, err
+}
+
+// visible is what of the store is served at an address: all of it to this
+// machine, what is shared to others.
+func (a *app) visible(listen string) *ipfsstore.View {
+	host, _, err := net.SplitHostPort(listen)
+	ip := net.ParseIP(host)
+	if strings.HasPrefix(listen, "unix:") || err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
+		return a.store.All()
+	}
+	return a.store.Shared()
 }
 
 // listen begins to listen, and says where on stderr: port 0 picks one. The

@@ -78,7 +78,7 @@ type Logging struct {
 type Server struct {
 	Transport         []string `json:"transport" flag:"transport" jsonschema:"enum=stdio,enum=http,minItems=1,maxItems=2" jsonschema_description:"stdio, http or both."`
 	Listen            string   `json:"listen" flag:"listen" jsonschema_description:"HOST:PORT or unix:PATH for http: /mcp, /sse, /metrics, /healthz, /readyz and, with gateway, /ipfs/."`
-	Gateway           bool     `json:"gateway" flag:"gateway" jsonschema_description:"Serve the models of the store under /ipfs/ as a trustless gateway."`
+	Gateway           bool     `json:"gateway" flag:"gateway" jsonschema_description:"Serve models under /ipfs/ as a trustless gateway: all of the store to this machine, those of models share to other machines."`
 	DrainTimeout      Duration `json:"drain_timeout" flag:"drain-timeout" jsonschema_description:"How long calls may go on after the input ends or the server is stopped."`
 	Auth              string   `json:"auth" flag:"auth" jsonschema:"enum=token,enum=none" jsonschema_description:"token: clients of http send the token in the data directory's file \"token\"; none: nobody is asked, on this machine only."`
 	AllowHost         []string `json:"allow_host" flag:"allow-host" jsonschema:"maxItems=64" jsonschema_description:"Names that clients may use for this server, beside localhost and its addresses."`
