@@ -32,6 +32,7 @@ conformance: ## the protocol's own suite, per era: ERA: N passed, N failed, and 
 pure: ## the modules are tidy, and all but two packages need no C, on every system
 	$(GO) mod tidy -diff
 	for os in linux darwin windows; do CGO_ENABLED=0 GOOS=$$os $(GO) build -o /dev/null $(PURE) || exit 1; done
+	for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os $(GO) vet $(PURE) || exit 1; done
 
 lint: ## formatting, mistakes, and the rooms' import rule
 	$(GO) run $(GOLANGCI_LINT) run ./...

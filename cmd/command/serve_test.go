@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/buildinfo"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -259,6 +260,14 @@ func TestServe_gateway(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	findFace(t, session)
+	var h engine.Health
+	if err := json.Unmarshal([]byte(resource(t, session, "health://")), &h); err != nil || len(h.Sources) != 1 || h.Sources[0].LastSuccess == nil || h.Sources[0].Bytes == 0 {
+		t.Errorf("health://: %+v, %v", h, err)
+	}
+	if text := resource(t, session, "metrics://"); !strings.Contains(text, `ipfs_accelerate_source_last_success_timestamp_seconds{source="there"} 1`) ||
+		!strings.Contains(text, fmt.Sprintf(`ipfs_accelerate_source_bytes_total{source="there"} %d`, h.Sources[0].Bytes)) {
+		t.Errorf("metrics://: %s", text)
+	}
 	stop(t, cmd)
 }
 
