@@ -15,26 +15,30 @@ func (c Code) Error() string { return string(c) }
 
 // The codes of the engine and its plug-ins.
 const (
-	ErrInvalidArgument   Code = "invalid_argument"   // the caller can correct it
-	ErrNotAllowed        Code = "not_allowed"        // a path outside the allowed folders
-	ErrModelNotFound     Code = "model_not_found"    // neither here nor at any source
-	ErrModelInvalid      Code = "model_invalid"      // the file is no model this runtime can load
-	ErrModelChanged      Code = "model_changed"      // its bytes are not those of its CID any more
-	ErrHashMismatch      Code = "hash_mismatch"      // a source sent other bytes than asked for
-	ErrTaskUnknown       Code = "task_unknown"       // the model's files don't say its task
-	ErrUnsupported       Code = "unsupported"        // understood, but not something this build does
-	ErrDeviceUnavailable Code = "device_unavailable" // no such device, or it failed its canary
-	ErrRuntimeMissing    Code = "runtime_missing"    // ONNX Runtime is not installed
-	ErrNativeMissing     Code = "native_missing"     // ipfs-accelerate-native is not to be found
-	ErrRestartNeeded     Code = "restart_needed"     // the two binaries are of different versions
-	ErrRunnerCrashed     Code = "runner_crashed"     // the process that ran the model died
-	ErrOutOfMemory       Code = "out_of_memory"      // the model or its input did not fit the limit
-	ErrDeadline          Code = "deadline"           // it took longer than allowed
-	ErrCancelled         Code = "cancelled"          // the caller took it back
-	ErrTooLarge          Code = "too_large"          // over a size cap, refused before allocation
-	ErrRunNotFound       Code = "run_not_found"      // no run of this id is kept
-	ErrQueryInvalid      Code = "query_invalid"      // SQL that is not one allowed SELECT
-	ErrInternal          Code = "internal"           // our mistake; the log has the details
+	ErrInvalidArgument     Code = "invalid_argument"      // the caller can correct it
+	ErrNotAllowed          Code = "not_allowed"           // a path outside the allowed folders
+	ErrModelNotFound       Code = "model_not_found"       // neither here nor at any source
+	ErrModelInvalid        Code = "model_invalid"         // the file is no model this runtime can load
+	ErrModelChanged        Code = "model_changed"         // its bytes are not those of its CID any more
+	ErrChangedDuringImport Code = "changed_during_import" // a file changed while it was taken in
+	ErrNameTaken           Code = "name_taken"            // the name is that of another model
+	ErrDiskFull            Code = "disk_full"             // there is no room left where models are kept
+	ErrInUse               Code = "in_use"                // a program has it open
+	ErrHashMismatch        Code = "hash_mismatch"         // a source sent other bytes than asked for
+	ErrTaskUnknown         Code = "task_unknown"          // the model's files don't say its task
+	ErrUnsupported         Code = "unsupported"           // understood, but not something this build does
+	ErrDeviceUnavailable   Code = "device_unavailable"    // no such device, or it failed its canary
+	ErrRuntimeMissing      Code = "runtime_missing"       // ONNX Runtime is not installed
+	ErrNativeMissing       Code = "native_missing"        // ipfs-accelerate-native is not to be found
+	ErrRestartNeeded       Code = "restart_needed"        // the two binaries are of different versions
+	ErrRunnerCrashed       Code = "runner_crashed"        // the process that ran the model died
+	ErrOutOfMemory         Code = "out_of_memory"         // the model or its input did not fit the limit
+	ErrDeadline            Code = "deadline"              // it took longer than allowed
+	ErrCancelled           Code = "cancelled"             // the caller took it back
+	ErrTooLarge            Code = "too_large"             // over a size cap, refused before allocation
+	ErrRunNotFound         Code = "run_not_found"         // no run of this id is kept
+	ErrQueryInvalid        Code = "query_invalid"         // SQL that is not one allowed SELECT
+	ErrInternal            Code = "internal"              // our mistake; the log has the details
 )
 
 // An Error is a failure that an agent can act on.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path"
@@ -21,6 +22,7 @@ type FetchRequest struct {
 	Sources  []string `json:"sources,omitempty" jsonschema:"description=Names of configured sources to use; all if empty"`
 	MaxBytes int64    `json:"max_bytes,omitempty" jsonschema:"description=Refuse a larger model,default=4294967296,minimum=1"`
 	Pin      bool     `json:"pin,omitempty" jsonschema:"description=Keep it when space is needed"`
+	Replace  bool     `json:"-"` // Name may be another model's; it is moved then
 	Mode     string   `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
 	Cancel   string   `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel"`
 }
@@ -43,11 +45,13 @@ type Fetching struct {
 	Complete   bool            `json:"complete"`
 	Verified   bool            `json:"verified"`
 	Level      string          `json:"level,omitempty"`
-	Storage    string          `json:"storage,omitempty" jsonschema:"enum=hardlink,enum=reflink,enum=copy"`
+	Storage    string          `json:"storage,omitempty" jsonschema:"enum=hardlink,enum=reflink,enum=copy,enum=reference"`
 	Sources    []SourceUse     `json:"sources,omitempty"`
 	Task       string          `json:"task,omitempty"`
 	Signature  *Signature      `json:"signature,omitempty"`
 	License    string          `json:"license,omitempty"`
+	Origin     string          `json:"origin,omitempty"`
+	Pinned     bool            `json:"pinned,omitempty"`
 	TimingsMS  *FetchTimingsMS `json:"timings_ms,omitempty"`
 }
 
@@ -56,6 +60,8 @@ type FetchedFile struct {
 	Name  string `json:"name"`
 	Bytes int64  `json:"bytes"`
 	CID   string `json:"cid"`
+	// Storage is how the file is kept: hardlink, reflink, copy or reference.
+	Storage string `json:"storage,omitempty"`
 }
 
 // SourceUse is what one source gave.
@@ -126,14 +132,14 @@ func (e *Engine) fetchModel(ctx context.Context, r FetchRequest, report func(Pro
 	}
 	f := Fetching{
 		CID: fetched.Root, Name: fetched.Name, Bytes: fetched.Bytes, FilesTotal: len(fetched.Files),
-		Complete: fetched.Complete, Verified: true, Level: fetched.Level,
+		Complete: fetched.Complete, Verified: true, Level: fetched.Level, Origin: fetched.Origin, Pinned: fetched.Pinned,
 	}
 	f.Model = &ModelRef{Name: fetched.Name, CID: fetched.Root}
 	if e.o.Paths.All || len(e.o.Paths.Allowed) > 0 {
 		f.Path = fetched.Dir
 	}
 	for _, file := range fetched.Files[:min(len(fetched.Files), maxListed)] {
-		f.Files = append(f.Files, FetchedFile{Name: file.Name, Bytes: file.Bytes, CID: file.CID})
+		f.Files = append(f.Files, FetchedFile{Name: file.Name, Bytes: file.Bytes, CID: file.CID, Storage: string(file.Storage)})
 		f.Storage = string(file.Storage)
 	}
 	for _, s := range fetched.Sources {
@@ -155,7 +161,7 @@ func (e *Engine) obtain(ctx context.Context, r FetchRequest, report func(Progres
 	progress := func(p ipfsstore.Progress) {
 		report(Progress{Done: p.Done, Total: p.Total, Unit: "bytes", Message: p.Phase})
 	}
-	if isPath(r.Model) {
+	if e.isPath(ctx, r.Model) {
 		return e.adopt(ctx, r, progress)
 	}
 	for _, s := range r.Sources {
@@ -169,7 +175,7 @@ func (e *Engine) obtain(ctx context.Context, r FetchRequest, report func(Progres
 	}
 	start := time.Now()
 	got, err := e.o.Models.Fetch(ctx, r.Model, ipfsstore.FetchOptions{
-		Name: r.Name, Files: r.Files, Sources: r.Sources, MaxBytes: limit, Pin: r.Pin, Progress: progress,
+		Name: r.Name, Replace: r.Replace, Files: r.Files, Sources: r.Sources, MaxBytes: limit, Pin: r.Pin, Progress: progress,
 	})
 	e.asked(ctx, start, got.Sources, err)
 	if err != nil {
@@ -189,11 +195,9 @@ func (e *Engine) adopt(ctx context.Context, r FetchRequest, progress func(ipfsst
 		return ipfsstore.Fetched{}, err
 	}
 	start := time.Now()
-	name := r.Name
-	if name == "" {
-		name = catalogueName(path)
-	}
-	a, err := e.o.Models.Add(ctx, path, ipfsstore.AddOptions{Name: name, Pin: r.Pin, Progress: progress})
+	a, err := e.o.Models.Add(ctx, path, ipfsstore.AddOptions{
+		Name: r.Name, Suggest: catalogueName(path), Replace: r.Replace, Pin: r.Pin, Progress: progress,
+	})
 	if err != nil {
 		return ipfsstore.Fetched{}, e.storeError(ctx, r.Model, err)
 	}
@@ -209,6 +213,12 @@ func catalogueName(p string) string {
 		}
 		return '-'
 	}, base))
+}
+
+// isPath reports whether a model reference is a path: it looks like one, and is
+// no name in the catalogue, such as org/model.
+func (e *Engine) isPath(ctx context.Context, ref string) bool {
+	return isPath(ref) && !slices.Contains(e.modelNames(ctx), ref)
 }
 
 // isPath reports whether a model reference is a path of this machine (or a web
@@ -231,8 +241,10 @@ func (e *Engine) describeModel(f *Fetching, a ipfsstore.Artifact) {
 		f.Warnings = append(f.Warnings, Explain(err).Message)
 		return
 	}
-	f.License = m.Manifest.License
-	f.Task = m.task()
+	f.License = cmp.Or(m.Manifest.License, a.License)
+	if f.Task = m.task(); f.Task == "" {
+		f.Task = a.Task
+	}
 	file, err := m.OnnxFile()
 	if err != nil {
 		f.Warnings = append(f.Warnings, Explain(err).Message)

@@ -177,14 +177,22 @@ func (in *inferring) findModel(ctx context.Context) error {
 // A local path is taken into the store first.
 func (e *Engine) model(ctx context.Context, ref string, report func(Progress)) (*loadedModel, string, error) {
 	a, err := ipfsstore.Artifact{}, ipfsstore.ErrNotFound
-	if !isPath(ref) {
+	if !e.isPath(ctx, ref) {
 		a, err = e.o.Models.Open(ctx, ref)
 	}
 	level := "L2"
+	if changed, ok := errors.AsType[*ipfsstore.ModelChangedError](err); ok {
+		e.sessions.drop(changed.Root)
+		if len(e.o.Models.SourceNames()) == 0 {
+			return nil, "", e.storeError(ctx, ref, err)
+		}
+		got, ferr := e.obtain(ctx, FetchRequest{Model: ref}, report) // the bytes it should have
+		if ferr != nil {
+			return nil, "", e.storeError(ctx, ref, err)
+		}
+		a, level, err = got.Artifact, got.Level, nil
+	}
 	switch {
-	case errors.Is(err, ipfsstore.ErrModelChanged):
-		e.sessions.drop(a.Root)
-		return nil, "", e.storeError(ctx, ref, err)
 	case errors.Is(err, ipfsstore.ErrNotFound):
 		got, ferr := e.obtain(ctx, FetchRequest{Model: ref}, report)
 		if ferr != nil {

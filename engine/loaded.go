@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
@@ -22,6 +23,7 @@ const maxLoaded = 64
 // A loadedModel is a model with what was read of it so far.
 type loadedModel struct {
 	Model
+	stored string // the model in the store that this is, or is part of
 
 	mu        sync.Mutex // guards what follows
 	pipelines map[string]Pipeline
@@ -32,10 +34,10 @@ type loadedModel struct {
 func (c *modelCache) get(a ipfsstore.Artifact) (*loadedModel, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.models[a.Root]; m != nil && m.Dir == a.Dir && len(m.Files) == len(a.Files) {
+	if m := c.models[a.Root]; m != nil && m.Dir == a.Dir && slices.Equal(m.Files, modelOf(a).Files) {
 		return m, nil
 	}
-	m := &loadedModel{Model: modelOf(a), pipelines: map[string]Pipeline{}, graphs: map[string]Graph{}}
+	m := &loadedModel{Model: modelOf(a), stored: a.Model, pipelines: map[string]Pipeline{}, graphs: map[string]Graph{}}
 	if err := m.LoadManifest(); err != nil {
 		return nil, err
 	}
@@ -49,7 +51,11 @@ func (c *modelCache) get(a ipfsstore.Artifact) (*loadedModel, error) {
 func modelOf(a ipfsstore.Artifact) Model {
 	m := Model{Root: a.Root, Name: a.Name, Dir: a.Dir}
 	for _, f := range a.Files {
-		m.Files = append(m.Files, ModelFile{Name: f.Name, Bytes: f.Bytes, CID: f.CID})
+		file := ModelFile{Name: f.Name, Bytes: f.Bytes, CID: f.CID}
+		if f.Storage == ipfsstore.Reference {
+			file.Path = f.Path
+		}
+		m.Files = append(m.Files, file)
 	}
 	return m
 }

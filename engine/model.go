@@ -31,6 +31,7 @@ type ModelFile struct {
 	Name  string // slash-separated, relative to the model's folder
 	Bytes int64
 	CID   string
+	Path  string // absolute, where the file is not itself in the model's folder; else ""
 }
 
 // A Manifest describes a model whose own files don't. See [ManifestName].
@@ -70,6 +71,13 @@ func (m *Model) Has(name string) bool {
 // open opens one of the model's files. A link that leads out of the folder is
 // refused.
 func (m *Model) open(name string) (*os.File, error) {
+	if p := m.elsewhere(name); p != "" {
+		f, err := os.Open(p)
+		if err != nil {
+			return nil, Errorf(ErrModelInvalid, "the model's file %s can't be read: %w", name, err)
+		}
+		return f, nil
+	}
 	root, err := os.OpenRoot(m.Dir)
 	if err != nil {
 		return nil, Errorf(ErrModelInvalid, "the model's folder can't be opened: %w", err)
@@ -81,6 +89,17 @@ func (m *Model) open(name string) (*os.File, error) {
 			WithHint("the model folder needs a readable %s", name)
 	}
 	return f, nil
+}
+
+// elsewhere is the path of a file that the model's folder has only a link to,
+// made by the store that checked it.
+func (m *Model) elsewhere(name string) string {
+	for _, f := range m.Files {
+		if f.Name == name {
+			return f.Path
+		}
+	}
+	return ""
 }
 
 // Graph reads what one of the model's .onnx files says of itself.
@@ -112,6 +131,17 @@ func (m *Model) ReadFile(name string, limit int64) ([]byte, error) {
 		return nil, Errorf(ErrTooLarge, "%s is over %d bytes", name, limit)
 	}
 	return data, nil
+}
+
+// noOnnx is why a model without .onnx files does not run.
+func (m *Model) noOnnx() error {
+	for _, f := range m.Files {
+		if path.Ext(f.Name) == ".gguf" {
+			return Errorf(ErrUnsupported, "the model is in the format GGUF (%s), which this version can't run", f.Name).
+				WithHint("it is stored, shared and served all the same; run it with the program it is from, or name a model in the format ONNX")
+		}
+	}
+	return Errorf(ErrModelInvalid, "the model has no .onnx file")
 }
 
 // precisionSuffixes are how exporters name the variants of a model.onnx.
@@ -161,7 +191,7 @@ func (m *Model) OnnxFile() (string, error) {
 	}
 	switch len(found) {
 	case 0:
-		return "", Errorf(ErrModelInvalid, "the model has no .onnx file")
+		return "", m.noOnnx()
 	case 1:
 		return found[0], nil
 	}

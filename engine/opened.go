@@ -50,13 +50,21 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 	}
 	began := time.Now()
 	key := sessionKey{o.m.Root, file, o.c.provider.Name(), o.c.ID, o.threads, o.profilePrefix()}
+	var lease func()
 	s, hit, err := o.e.sessions.acquire(ctx, key, o.m.bytes(), func(ctx context.Context, room int64) (Session, error) {
+		if lease, err = o.e.lease(ctx, o.m); err != nil {
+			return nil, err
+		}
 		return o.c.provider.NewSession(ctx, &o.m.Model, file, Plan{Device: o.c.Device, Precision: g.Precision, BatchSize: 1, Threads: o.threads, Memory: room, Profile: key.profile})
 	})
 	if err != nil {
+		if lease != nil {
+			lease()
+		}
 		return nil, err
 	}
 	if !hit {
+		o.e.sessions.holds(s, lease)
 		o.hit = false
 		o.loading(time.Since(began))
 	}
@@ -66,6 +74,18 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 		o.e.sessions.weigh(s)
 	}
 	return s.s, nil
+}
+
+// lease keeps a stored model where it is while a session has it open.
+func (e *Engine) lease(ctx context.Context, m *loadedModel) (release func(), err error) {
+	if m.stored == "" {
+		return func() {}, nil
+	}
+	release, err = e.o.Models.Lease(ctx, m.stored)
+	if err != nil {
+		return nil, e.storeError(ctx, m.stored, err)
+	}
+	return release, nil
 }
 
 // sandboxOf asks the session once what its process gave up.

@@ -33,7 +33,8 @@ type cachedSession struct {
 	bytes   int64
 	users   int
 	lastUse int64
-	gone    bool // not in the map any more: the last user closes it
+	gone    bool   // not in the map any more: the last user closes it
+	lease   func() // called when the session is closed; may be nil
 
 	describe sync.Once
 	info     SessionInfo // set by describe
@@ -99,8 +100,8 @@ func (c *sessionCache) release(e *cachedSession) {
 	e.users--
 	last := e.gone && e.users == 0
 	c.mu.Unlock()
-	if last && e.s != nil {
-		e.s.Close()
+	if last {
+		_ = e.close() // it is given up either way
 	}
 }
 
@@ -231,12 +232,28 @@ func (c *sessionCache) close() error {
 	return closeAll(idle)
 }
 
+// holds has e keep its model's lease until it is closed.
+func (c *sessionCache) holds(e *cachedSession, lease func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.lease = lease
+}
+
+// close ends a session that nobody uses or can find any more.
+func (s *cachedSession) close() error {
+	if s.lease != nil {
+		defer s.lease()
+	}
+	if s.s == nil {
+		return nil
+	}
+	return s.s.Close()
+}
+
 func closeAll(es []*cachedSession) error {
 	var errs []error
 	for _, e := range es {
-		if e.s != nil {
-			errs = append(errs, e.s.Close())
-		}
+		errs = append(errs, e.close())
 	}
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"io/fs"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
@@ -14,6 +15,9 @@ type ModelStore interface {
 	Fetch(ctx context.Context, ref string, o ipfsstore.FetchOptions) (ipfsstore.Fetched, error)
 	Add(ctx context.Context, path string, o ipfsstore.AddOptions) (ipfsstore.Artifact, error)
 	List(ctx context.Context) ([]ipfsstore.Artifact, error)
+	// Lease keeps an Artifact's Model from being removed to make room, until
+	// release is called.
+	Lease(ctx context.Context, model string) (release func(), err error)
 	SourceNames() []string
 }
 
@@ -40,6 +44,8 @@ func storeError(ref string, sources []string, err error) error {
 			Message: "source " + mismatch.Source + " sent other bytes than those of " + mismatch.CID + "; nothing of it was kept",
 			Hint:    "name another source in \"sources\", or ask who runs " + mismatch.Source,
 		}
+	case errors.Is(err, ipfsstore.ErrHashMismatch):
+		return &Error{Code: ErrHashMismatch, Message: err.Error(), Hint: "a file of that cache is damaged: have the program that made it fetch it again", Err: err}
 	case errors.Is(err, ipfsstore.ErrModelChanged):
 		return &Error{
 			Code: ErrModelChanged, Message: err.Error(), Err: err,
@@ -50,9 +56,21 @@ func storeError(ref string, sources []string, err error) error {
 	case errors.Is(err, ipfsstore.ErrTooLarge):
 		return &Error{Code: ErrTooLarge, Message: err.Error(), Hint: "raise max_bytes, or name only the files you need in \"files\"", Err: err}
 	case errors.Is(err, ipfsstore.ErrCopyNeeded):
-		return &Error{Code: ErrTooLarge, Message: err.Error(), Hint: "move the model to the store's file system, or add it with models add --copy", Err: err}
+		return &Error{Code: ErrTooLarge, Message: err.Error(), Hint: "add it with models add --copy or --reference, or move it to the store's file system", Err: err}
+	case errors.Is(err, ipfsstore.ErrNameTaken):
+		return &Error{Code: ErrNameTaken, Message: err.Error(), Hint: "pass another \"name\", or move it with models add --replace or models fetch --replace", Err: err}
+	case errors.Is(err, ipfsstore.ErrDiskFull):
+		return &Error{Code: ErrDiskFull, Message: err.Error(), Hint: "make room with models gc --max SIZE or models rm, then call again: what a fetch has got is kept", Retryable: true, Err: err}
+	case errors.Is(err, ipfsstore.ErrInUse):
+		return &Error{Code: ErrInUse, Message: err.Error(), Hint: "wait until the program that has it open is done, or remove it with --force", Retryable: true, Err: err}
+	case errors.Is(err, ipfsstore.ErrPinned):
+		return &Error{Code: ErrNotAllowed, Message: err.Error(), Hint: "take the pin away with models unpin, or remove it with --force", Err: err}
+	case errors.Is(err, ipfsstore.ErrChangedDuringImport):
+		return &Error{Code: ErrChangedDuringImport, Message: err.Error(), Hint: "call again when nothing writes to the model's files any more", Retryable: true, Err: err}
+	case errors.Is(err, fs.ErrPermission):
+		return &Error{Code: ErrNotAllowed, Message: "a file of the model can't be read", Hint: "give the user that runs this program permission to read the model's files", Err: err}
 	case errors.Is(err, ipfsstore.ErrLinkOutside), errors.Is(err, ipfsstore.ErrUnsupportedCID), errors.Is(err, ipfsstore.ErrInvalidRef),
-		errors.Is(err, ipfsstore.ErrChangedDuringImport), errors.Is(err, ipfsstore.ErrInvalidDAG):
+		errors.Is(err, ipfsstore.ErrInvalidDAG):
 		return &Error{Code: ErrInvalidArgument, Message: err.Error(), Hint: "a model is a CID, /ipfs/CID, ipfs://CID, a name from models:// or a path", Err: err}
 	}
 	return err

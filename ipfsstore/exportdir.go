@@ -83,7 +83,7 @@ func copyTree(ctx context.Context, a Artifact, t *tree, to string) error {
 		}
 	}
 	for _, f := range a.Files {
-		if _, real := t.files[f.Name]; !real && t.files[""] == nil {
+		if _, own := t.files[f.Name]; !own && t.files[""] == nil {
 			continue // it is there by way of a link
 		}
 		dst := filepath.Join(to, filepath.FromSlash(f.Name))

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -42,7 +41,7 @@ func (b blobHash) check(ctx context.Context, p string, size int64) error {
 		return err
 	}
 	defer f.Close()
-	var h hash.Hash = sha256.New()
+	h := sha256.New()
 	if b.git {
 		h = sha1.New() //nolint:gosec // as above
 		fmt.Fprintf(h, "blob %d\x00", size)
@@ -229,25 +228,25 @@ func (r hubRepo) file(root *os.Root, l *listing, link, name string) error {
 		}
 		return fmt.Errorf("%w: %s: %w", ErrLinkOutside, link, err)
 	}
-	real, err := filepath.EvalSymlinks(filepath.Join(r.dir, filepath.FromSlash(link)))
+	blob, err := filepath.EvalSymlinks(filepath.Join(r.dir, filepath.FromSlash(link)))
 	if err != nil {
 		return err
 	}
-	if rel, err := filepath.Rel(r.dir, real); err != nil || !filepath.IsLocal(rel) {
+	if rel, err := filepath.Rel(r.dir, blob); err != nil || !filepath.IsLocal(rel) {
 		return fmt.Errorf("%w: %s", ErrLinkOutside, link)
 	}
-	if strings.HasSuffix(real, incomplete) {
+	if strings.HasSuffix(blob, incomplete) {
 		return nil
 	}
 	if !fi.Mode().IsRegular() {
 		return fmt.Errorf("%s: %w", link, ErrSpecialFile)
 	}
-	if filepath.Dir(real) == filepath.Join(r.dir, "blobs") {
-		if l.hashes[name], err = hashOfName(filepath.Base(real)); err != nil {
+	if filepath.Dir(blob) == filepath.Join(r.dir, "blobs") {
+		if l.hashes[name], err = hashOfName(filepath.Base(blob)); err != nil {
 			return fmt.Errorf("%s: %w", link, err)
 		}
 	}
-	l.files, l.sources[name] = append(l.files, name), real
+	l.files, l.sources[name] = append(l.files, name), blob
 	l.bytes += fi.Size()
 	return checkFileName(path.Base(link))
 }

@@ -201,8 +201,7 @@ func (g *collector) without(v Removed) int64 {
 
 // spare gives back the victims that free nothing, not even with the others.
 func (g *collector) spare() {
-	for i := len(g.victims) - 1; i >= 0; i-- {
-		v := g.victims[i]
+	for i, v := range slices.Backward(g.victims) {
 		if g.m.parts[v.Root].bytes > 0 || slices.ContainsFunc(g.m.files[v.Root], func(key string) bool {
 			b := g.m.blobs[key]
 			return b.own && len(b.users) == 0

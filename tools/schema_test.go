@@ -103,7 +103,7 @@ var contract = map[string]struct{ in, out string }{
 	"detect_hardware": {"platforms refresh detail", "host platforms best checked_at"},
 	"fetch_model_cid": {
 		"model name files sources max_bytes pin mode cancel",
-		"cid name bytes files files_total path complete verified level storage sources task signature license timings_ms",
+		"cid name bytes files files_total path complete verified level storage sources task signature license origin pinned timings_ms",
 	},
 	"run_inference": {
 		"model task inputs tensors input_file parameters device precision mode detail output_file explain cancel",

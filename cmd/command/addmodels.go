@@ -29,7 +29,7 @@ func (a *app) addModels(ctx context.Context, dir string) error {
 		if _, err := a.store.Open(ctx, f.Name()); !errors.Is(err, ipfsstore.ErrNotFound) {
 			continue
 		}
-		if _, err := a.store.Add(ctx, filepath.Join(dir, f.Name()), ipfsstore.AddOptions{Name: f.Name()}); err != nil {
+		if _, err := a.store.Add(ctx, filepath.Join(dir, f.Name()), ipfsstore.AddOptions{Name: f.Name(), Pin: true}); err != nil {
 			a.log.WarnContext(ctx, "a model can't be added", "model", f.Name(), "error", err)
 		}
 	}

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
@@ -19,7 +20,13 @@ type modelInfo struct {
 	Path     string     `json:"path"`
 	Complete bool       `json:"complete"`
 	Pinned   bool       `json:"pinned"`
+	Origin   string     `json:"origin,omitempty"`
+	License  string     `json:"license,omitempty"`
+	Task     string     `json:"task,omitempty"`
+	Storage  string     `json:"storage,omitempty"` // of all files, or "mixed"
 	AddedAt  time.Time  `json:"added_at"`
+	AddedBy  string     `json:"added_by,omitempty"`
+	UsedAt   time.Time  `json:"used_at"`
 	Warnings []string   `json:"warnings,omitempty"`
 }
 
@@ -28,15 +35,26 @@ type fileInfo struct {
 	Bytes   int64  `json:"bytes"`
 	CID     string `json:"cid"`
 	Storage string `json:"storage"`
+	Path    string `json:"path,omitempty"` // of a reference
 }
 
 func infoOf(m ipfsstore.Artifact) modelInfo {
 	info := modelInfo{
 		Name: m.Name, Names: m.Names, CID: m.Root, Bytes: m.Bytes, Path: m.Dir, Complete: m.Complete, Pinned: m.Pinned,
-		AddedAt: m.AddedAt, Files: []fileInfo{},
+		Origin: m.Origin, License: m.License, Task: m.Task, AddedAt: m.AddedAt, AddedBy: m.AddedBy, UsedAt: m.UsedAt, Files: []fileInfo{},
 	}
 	for _, f := range m.Files {
-		info.Files = append(info.Files, fileInfo{f.Name, f.Bytes, f.CID, string(f.Storage)})
+		file := fileInfo{Name: f.Name, Bytes: f.Bytes, CID: f.CID, Storage: string(f.Storage)}
+		if f.Storage == ipfsstore.Reference {
+			file.Path = f.Path
+		}
+		info.Files = append(info.Files, file)
+		if info.Storage == "" {
+			info.Storage = file.Storage
+		}
+		if info.Storage != file.Storage {
+			info.Storage = "mixed"
+		}
 	}
 	return info
 }
@@ -50,11 +68,37 @@ func (c *cli) printModel(a *app, m ipfsstore.Artifact) error {
 	}
 	return c.table(func(w io.Writer) {
 		row(w, "%s\t%s\t%s", info.CID, info.Name, humanBytes(info.Bytes))
+		for _, said := range [][2]string{{"from", info.Origin}, {"licence", info.License}, {"task", info.Task}} {
+			if said[1] != "" {
+				row(w, "  %s\t%s", said[0], said[1])
+			}
+		}
 		for _, f := range info.Files {
 			row(w, "  %s\t%s\t%s\t%s", f.Name, humanBytes(f.Bytes), f.Storage, f.CID)
 		}
 		for _, warning := range info.Warnings {
 			row(w, "warning: %s", warning)
+		}
+	})
+}
+
+// printModels prints a line for each model.
+func (c *cli) printModels(list []modelInfo) error {
+	if c.json {
+		return c.printJSON(map[string][]modelInfo{"models": list})
+	}
+	return c.table(func(w io.Writer) {
+		if len(list) == 0 {
+			row(w, "no models yet; models add PATH takes one in")
+			return
+		}
+		row(w, "NAME\tSIZE\tFILES\tSTORED\tPINNED\tCID")
+		for _, m := range list {
+			pinned := ""
+			if m.Pinned {
+				pinned = "yes"
+			}
+			row(w, "%s\t%s\t%d\t%s\t%s\t%s", strings.Join(m.Names, ","), humanBytes(m.Bytes), len(m.Files), m.Storage, pinned, m.CID)
 		}
 	})
 }

@@ -2,11 +2,10 @@ package command
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -15,8 +14,15 @@ import (
 )
 
 func (c *cli) models() *cobra.Command {
-	cmd := &cobra.Command{Use: "models", Short: "Keep models by content: add, fetch, list, info, rm, import, export"}
-	cmd.AddCommand(c.modelsAdd(), c.modelsFetch(), c.modelsList(), c.modelsInfo(), c.modelsRemove(), c.modelsImport(), c.modelsExport(), c.modelsShare())
+	cmd := &cobra.Command{
+		Use:   "models",
+		Short: "Keep models by content: add, fetch, list, share, verify, make room",
+		Long:  "Keep models by content. A model is known by its CID, which is the same on every\nmachine, and by names that are yours. add takes in what is on this machine, fetch\nwhat is elsewhere.",
+	}
+	cmd.AddCommand(
+		c.modelsAdd(), c.modelsFetch(), c.modelsList(), c.modelsInfo(), c.modelsRemove(), c.modelsPin(true), c.modelsPin(false),
+		c.modelsVerify(), c.modelsGC(), c.modelsUsage(), c.modelsImport(), c.modelsExport(), c.modelsShare(),
+	)
 	return cmd
 }
 
@@ -25,30 +31,65 @@ func (c *cli) modelsAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add PATH",
 		Short: "Add a model file or folder: its bytes stay where they are and get a CID",
-		Long:  "Add a model file or folder. On the same file system the bytes are not copied: the\nstore links them, and notices when they are edited.",
-		Args:  cobra.ExactArgs(1),
+		Long: "Add a model file or folder. On the same file system the bytes are not copied: the\nstore links them, and notices when they are edited.\n\n" +
+			"A model in a Hugging Face cache (models--ORG--NAME) or in an Ollama store\n(manifests/…/NAME/TAG) is known by its name there; of a whole cache or store every\nmodel is added.",
+		Example: "  ipfs-accelerate models add ./my-model --name mine\n  ipfs-accelerate models add ~/.cache/huggingface/hub/models--org--name\n  ipfs-accelerate models add ~/.ollama/models",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := os.Stat(args[0]); err != nil {
 				return missing(args[0], err)
 			}
-			return c.with(func(a *app) error {
-				report, done := c.storeProgress()
-				o.Progress = report
-				added, err := a.store.Add(cmd.Context(), args[0], o)
-				done()
-				if err != nil {
-					return a.explain(cmd.Context(), args[0], err)
-				}
-				return c.printModel(a, added)
-			})
+			return c.with(func(a *app) error { return c.add(cmd.Context(), a, args[0], o) })
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Name, "name", "", "name to keep it under")
+	f.StringVar(&o.Name, "name", "", "name to keep it under, NAME or NAME:TAG")
+	f.BoolVar(&o.Replace, "replace", false, "move the name if it is another model's")
+	f.StringVar((*string)(&o.Profile), "profile", string(ipfsstore.ProfileV1), "how files become blocks, and so which CID it gets: unixfs-v1-2025 or unixfs-v0-2015")
 	f.BoolVar(&o.Copy, "copy", false, "copy the bytes instead of linking them")
+	f.BoolVar(&o.Reference, "reference", false, "leave files that can't be linked where they are, instead of copying them")
 	f.BoolVar(&o.Hidden, "hidden", false, "take files whose names begin with a dot too")
-	f.BoolVar(&o.Pin, "pin", false, "keep it when space is needed")
+	f.BoolVar(&o.Pin, "pin", true, "keep it when space is needed")
+	cmd.MarkFlagsMutuallyExclusive("copy", "reference")
 	return cmd
+}
+
+// add adds what is at a path: one model, or all of another program's store.
+func (c *cli) add(ctx context.Context, a *app, p string, o ipfsstore.AddOptions) error {
+	if !slices.Contains(ipfsstore.Profiles(), o.Profile) {
+		return usageError{fmt.Errorf("unknown profile %q; it is one of %q", o.Profile, ipfsstore.Profiles())}
+	}
+	several, err := ipfsstore.ForeignModels(p)
+	if err != nil {
+		return err
+	}
+	if len(several) == 0 {
+		added, err := c.addOne(ctx, a, p, o)
+		if err != nil {
+			return err
+		}
+		return c.printModel(a, added)
+	}
+	if o.Name != "" {
+		return usageError{fmt.Errorf("%s holds %d models, and --name is for one; name the path of one: %s", p, len(several), several[0])}
+	}
+	list := []modelInfo{}
+	for _, p := range several {
+		added, err := c.addOne(ctx, a, p, o)
+		if err != nil {
+			return err
+		}
+		list = append(list, infoOf(added))
+	}
+	return c.printModels(list)
+}
+
+func (c *cli) addOne(ctx context.Context, a *app, p string, o ipfsstore.AddOptions) (ipfsstore.Artifact, error) {
+	report, done := c.storeProgress()
+	o.Progress = report
+	added, err := a.store.Add(ctx, p, o)
+	done()
+	return added, a.explain(ctx, p, err)
 }
 
 func (c *cli) modelsFetch() *cobra.Command {
@@ -74,7 +115,8 @@ func (c *cli) modelsFetch() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.Name, "name", "", "name to keep it under")
+	f.StringVar(&r.Name, "name", "", "name to keep it under, NAME or NAME:TAG")
+	f.BoolVar(&r.Replace, "replace", false, "move the name if it is another model's")
 	f.StringSliceVar(&r.Files, "files", nil, "only these files; * ? and ** match")
 	f.StringSliceVar(&r.Sources, "sources", nil, "names of the sources to use")
 	f.Int64Var(&r.MaxBytes, "max-bytes", 0, "refuse a larger model (default 4 GiB)")
@@ -103,22 +145,11 @@ func (c *cli) modelsList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if c.json {
-					list := make([]modelInfo, len(stored))
-					for i, m := range stored {
-						list[i] = infoOf(m)
-					}
-					return c.printJSON(map[string][]modelInfo{"models": list})
+				list := make([]modelInfo, len(stored))
+				for i, m := range stored {
+					list[i] = infoOf(m)
 				}
-				if len(stored) == 0 {
-					return c.table(func(w io.Writer) { row(w, "no models yet; models add PATH takes one in") })
-				}
-				return c.table(func(w io.Writer) {
-					row(w, "NAME\tSIZE\tFILES\tCID")
-					for _, m := range stored {
-						row(w, "%s\t%s\t%d\t%s", strings.Join(m.Names, ","), humanBytes(m.Bytes), len(m.Files), m.Root)
-					}
-				})
+				return c.printModels(list)
 			})
 		},
 	}
@@ -155,87 +186,10 @@ func (c *cli) modelsRemove() *cobra.Command {
 				if c.json {
 					return c.printJSON(map[string]string{"removed": args[0]})
 				}
-				return nil
+				return c.table(func(w io.Writer) { row(w, "removed %s", args[0]) })
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "remove it even if it is pinned")
+	cmd.Flags().BoolVar(&force, "force", false, "remove it even if it is pinned or in use")
 	return cmd
-}
-
-func (c *cli) modelsImport() *cobra.Command {
-	var o ipfsstore.AddOptions
-	cmd := &cobra.Command{
-		Use:   "import FILE.car|-",
-		Short: "Import a model from a CAR file; every block is verified",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			in := c.in
-			if args[0] != "-" {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return missing(args[0], err)
-				}
-				defer f.Close()
-				in = f
-			}
-			return c.with(func(a *app) error {
-				report, done := c.storeProgress()
-				o.Progress = report
-				m, err := a.store.Import(cmd.Context(), in, o)
-				done()
-				if err != nil {
-					return a.explain(cmd.Context(), args[0], err)
-				}
-				return c.printModel(a, m)
-			})
-		},
-	}
-	cmd.Flags().StringVar(&o.Name, "name", "", "name to keep it under")
-	return cmd
-}
-
-func (c *cli) modelsExport() *cobra.Command {
-	var output string
-	cmd := &cobra.Command{
-		Use:   "export MODEL",
-		Short: "Export a model as a CAR file, to stdout unless --output names one",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if output == "" && (c.json || isTerminal(c.out)) {
-				return usageError{errors.New("stdout is not for a CAR file here; name --output FILE.car")}
-			}
-			return c.with(func(a *app) error {
-				if output == "" {
-					return a.explain(cmd.Context(), args[0], a.store.Export(cmd.Context(), args[0], c.out))
-				}
-				if err := exportFile(cmd.Context(), a, args[0], output); err != nil || !c.json {
-					return err
-				}
-				return c.printJSON(map[string]string{"exported": args[0], "file": output})
-			})
-		},
-	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write")
-	return cmd
-}
-
-// exportFile writes a CAR file under its name only when it is whole.
-func exportFile(ctx context.Context, a *app, ref, output string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(output), ".export-*")
-	if err != nil {
-		return usageError{err}
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if err := a.explain(ctx, ref, a.store.Export(ctx, ref, f)); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), output)
 }

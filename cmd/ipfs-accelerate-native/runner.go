@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -80,6 +81,7 @@ func (c *confinement) apply(open wire.OpenRequest) error {
 	if open.Plan.Profile != "" {
 		policy.WriteDirs = []string{filepath.Dir(open.Plan.Profile)}
 	}
+	policy.ReadFiles = append(policy.ReadFiles, linked(open.Model.Dir)...)
 	if open.Plan.Memory > 0 {
 		debug.SetMemoryLimit(open.Plan.Memory) // has the collector keep to it
 		policy.MemoryBytes = open.Plan.Memory + stacks(open.Plan.Threads)
@@ -96,6 +98,21 @@ func (c *confinement) apply(open wire.OpenRequest) error {
 	}
 	c.level = level
 	return nil
+}
+
+// linked are the files elsewhere that a model's folder has links to: the store
+// makes them for files that it leaves where they are.
+func linked(dir string) []string {
+	var out []string
+	_ = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type()&fs.ModeSymlink != 0 {
+			if target, err := filepath.EvalSymlinks(p); err == nil {
+				out = append(out, target)
+			}
+		}
+		return nil
+	})
+	return out
 }
 
 // stacks is what the stacks of the threads to come take, which is not the

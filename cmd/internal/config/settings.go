@@ -55,6 +55,7 @@ type Hardware struct {
 type IPFS struct {
 	Gateway   string   `json:"gateway" jsonschema_description:"URL of a trustless gateway to fetch models from, as the source \"gateway\", after those of sources."`
 	LocalNode string   `json:"local_node" jsonschema_description:"URL of the gateway of an IPFS node on this machine, such as http://127.0.0.1:8080, as the source \"local-node\", before all others. auto: the Kubo node of this user, if one runs, by its RPC; it is asked only for what it has."`
+	StoreMax  Size     `json:"store_max" jsonschema_description:"What the models of the store may take on disk, such as 200GB: above 90 % of it the longest unused ones that are not pinned are removed, until it is 75 %. 0 is no limit."`
 	Timeout   Duration `json:"timeout" jsonschema_description:"How long a source may send not one byte before a request to it is given up: seconds, or a duration such as 30s."`
 }
 
