@@ -127,7 +127,7 @@ func (p *parts) fetch(ctx context.Context, blobs []*blob) error {
 		}
 	}
 	if free, ok := freeBytes(p.dir); ok && bytes > free {
-		return fmt.Errorf("%w: %d bytes to fetch, room for %d", ErrTooLarge, bytes, free)
+		return fmt.Errorf("%w: %d bytes to fetch, room for %d", ErrDiskFull, bytes, free)
 	}
 	if err := p.job.net.run(ctx, queue); err != nil {
 		return err

@@ -54,7 +54,7 @@ func New(name string, o Options) (ipfsstore.Source, error) {
 
 func transport(idle time.Duration) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Proxy = nil                                        // the node is on this machine
+	t.Proxy = nil // the node is on this machine
 	t.MaxIdleConnsPerHost = t.MaxIdleConns
 	t.DisableCompression = true
 	t.ReadBufferSize = 64 << 10
