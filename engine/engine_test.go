@@ -23,6 +23,7 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/workloads"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/storetest"
 )
 
 // A log is a working result log in memory. The real one is asked through a
@@ -88,8 +89,12 @@ func newWorld(t *testing.T, p engine.ExecutionProvider, o engine.Options, plugin
 	t.Helper()
 	w := &world{log: &log{}, dir: t.TempDir()}
 	var err error
-	w.store, err = ipfsstore.Open(t.TempDir(), ipfsstore.Options{})
-	must(t, err)
+	if s, ok := o.Models.(*ipfsstore.Store); ok {
+		w.store = s
+	} else {
+		w.store, err = ipfsstore.Open(t.TempDir(), ipfsstore.Options{})
+		must(t, err)
+	}
 	r := &engine.Registry{}
 	r.RegisterProvider(p)
 	r.RegisterWorkload(workloads.Latency())
@@ -446,6 +451,40 @@ func TestInfer_changedModel(t *testing.T) {
 	if _, err := w.Infer(t.Context(), r, quiet); !errors.Is(err, engine.ErrModelChanged) || engine.Explain(err).Hint == "" {
 		t.Errorf("an edited model: %v", err)
 	}
+}
+
+// TestInfer_changedModelFetchedAgain runs the bytes that a model should have,
+// where a source has them.
+func TestInfer_changedModelFetchedAgain(t *testing.T) {
+	whole, err := ipfsstore.Open(t.TempDir(), ipfsstore.Options{})
+	must(t, err)
+	s, err := ipfsstore.Open(t.TempDir(), ipfsstore.Options{Sources: []ipfsstore.Source{storetest.Gateway(t, "whole", whole.Gateway())}})
+	must(t, err)
+	w := newWorld(t, &enginetest.Fake{}, engine.Options{Models: s})
+	w.add(t, "sum", enginetest.Add())
+	_, err = whole.Add(t.Context(), filepath.Join(w.dir, "sum"), ipfsstore.AddOptions{Copy: true})
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(w.dir, "sum", "model.onnx"), enginetest.Identity(om.Float, 1).Marshal(), 0o600))
+	for _, level := range []string{"L4", "L2", "L1"} {
+		got, err := w.Infer(t.Context(), engine.InferRequest{Model: "sum", Tensors: sums("1 2 3", "1 1 1")}, quiet)
+		must(t, err)
+		if level == "L4" && got.Cache != level || level != "L4" && got.Cache == "L4" {
+			t.Errorf("from %s, want %s", got.Cache, level)
+		}
+	}
+}
+
+// TestInfer_leasesWhatIsLoaded keeps a model while a session has it open.
+func TestInfer_leasesWhatIsLoaded(t *testing.T) {
+	w := newWorld(t, &enginetest.Fake{}, engine.Options{})
+	w.add(t, "add", enginetest.Add())
+	_, err := w.Infer(t.Context(), engine.InferRequest{Model: "add", Tensors: sums("1 2 3", "4 5 6")}, quiet)
+	must(t, err)
+	if err := w.store.Remove(t.Context(), "add", false); !errors.Is(err, ipfsstore.ErrInUse) {
+		t.Errorf("%v, want ErrInUse", err)
+	}
+	must(t, w.Close())
+	must(t, w.store.Remove(t.Context(), "add", false))
 }
 
 func TestInfer_concurrent(t *testing.T) {

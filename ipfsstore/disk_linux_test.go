@@ -168,7 +168,7 @@ func TestOpen_unreadable(t *testing.T) {
 		return
 	}
 	dir, s := modelFolder(t), openStore(t)
-	a := mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "m"})
+	mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "m"})
 	src := filepath.Join(dir, "tokenizer.json")
 	if err := os.Chmod(src, 0); err != nil {
 		t.Fatal(err)
@@ -183,7 +183,8 @@ func TestOpen_unreadable(t *testing.T) {
 	if err := os.Chmod(src, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if a, err = s.Open(t.Context(), "m"); err != nil {
+	a, err := s.Open(t.Context(), "m")
+	if err != nil {
 		t.Fatal(err)
 	}
 	sameTree(t, a, modelFiles())

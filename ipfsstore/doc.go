@@ -12,18 +12,21 @@
 //   - A source is a place blocks come from; a tier is its place in the order
 //     in which sources are asked.
 //   - A pin marks a root that may only be removed by force.
+//   - A lease keeps a root while a program has it open.
 //
 // # Layout of a store directory
 //
 //	blobs/CID          a file, complete and verified
-//	models/ROOT/...    a model's own folder: hard links to blobs, real files
+//	models/ROOT/...    a model's own folder: hard links to blobs, real files; and
+//	                   symbolic links to files that stay where the user has them
 //	nodes/ROOT.car     the nodes of a root, everything but its leaves
 //	roots/ROOT.json    the files of a root, and how they looked when verified
 //	names/NAME.json    a catalogue name
 //	used/ROOT          when a root was last used
 //	parts/ROOT/CID     files of a fetch that has not finished
 //	tmp/               files on their way in
-//	locks/, lock       advisory locks, released by the system with their process
+//	locks/, lock       advisory locks, released by the system with their process;
+//	                   locks/ROOT.lease is held by whoever has the model open
 //
 // A leaf is never stored by itself: it is a range of a blob, found by way of the
 // root's nodes. One store directory may be used by several processes at once.

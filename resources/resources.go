@@ -196,6 +196,9 @@ type modelEntry struct {
 	Files      []engine.FetchedFile `json:"files,omitempty"`
 	Complete   bool                 `json:"complete"`
 	Pinned     bool                 `json:"pinned"`
+	Origin     string               `json:"origin,omitempty"`
+	License    string               `json:"license,omitempty"`
+	Task       string               `json:"task,omitempty"`
 	AddedAt    time.Time            `json:"added_at"`
 }
 
@@ -219,7 +222,7 @@ func model(ctx context.Context, e Engine, ref string) (modelEntry, error) {
 		}
 		out := entry(m)
 		for _, f := range m.Files {
-			out.Files = append(out.Files, engine.FetchedFile{Name: f.Name, Bytes: f.Bytes, CID: f.CID})
+			out.Files = append(out.Files, engine.FetchedFile{Name: f.Name, Bytes: f.Bytes, CID: f.CID, Storage: string(f.Storage)})
 		}
 		return out, nil
 	}
@@ -232,6 +235,7 @@ func entry(m engine.StoredModel) modelEntry {
 		names = []string{}
 	}
 	return modelEntry{
-		CID: m.Root, Names: names, Bytes: m.Bytes, FilesTotal: len(m.Files), Complete: m.Complete, Pinned: m.Pinned, AddedAt: m.AddedAt,
+		CID: m.Root, Names: names, Bytes: m.Bytes, FilesTotal: len(m.Files), Complete: m.Complete, Pinned: m.Pinned,
+		Origin: m.Origin, License: m.License, Task: m.Task, AddedAt: m.AddedAt,
 	}
 }

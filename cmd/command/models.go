@@ -36,6 +36,9 @@ func (c *cli) modelsAdd() *cobra.Command {
 		Example: "  ipfs-accelerate models add ./my-model --name mine\n  ipfs-accelerate models add ~/.cache/huggingface/hub/models--org--name\n  ipfs-accelerate models add ~/.ollama/models",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notTogether(cmd, "copy", "reference"); err != nil {
+				return err
+			}
 			if _, err := os.Stat(args[0]); err != nil {
 				return missing(args[0], err)
 			}
@@ -50,8 +53,15 @@ func (c *cli) modelsAdd() *cobra.Command {
 	f.BoolVar(&o.Reference, "reference", false, "leave files that can't be linked where they are, instead of copying them")
 	f.BoolVar(&o.Hidden, "hidden", false, "take files whose names begin with a dot too")
 	f.BoolVar(&o.Pin, "pin", true, "keep it when space is needed")
-	cmd.MarkFlagsMutuallyExclusive("copy", "reference")
 	return cmd
+}
+
+// notTogether refuses two flags that exclude each other.
+func notTogether(cmd *cobra.Command, a, b string) error {
+	if cmd.Flags().Changed(a) && cmd.Flags().Changed(b) {
+		return usageError{fmt.Errorf("--%s and --%s can't be said together", a, b)}
+	}
+	return nil
 }
 
 // add adds what is at a path: one model, or all of another program's store.

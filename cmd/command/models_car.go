@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,9 @@ func (c *cli) modelsExport() *cobra.Command {
 		Example: "  ipfs-accelerate models export mine -o mine.car\n  ipfs-accelerate models export mine --to ./copy",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cmp.Or(notTogether(cmd, "output", "to"), notTogether(cmd, "car-version", "to")); err != nil {
+				return err
+			}
 			switch {
 			case version != 1 && version != 2:
 				return usageError{fmt.Errorf("there is no CAR version %d; it is 1 or 2", version)}
@@ -71,8 +75,6 @@ func (c *cli) modelsExport() *cobra.Command {
 	f.StringVarP(&output, "output", "o", "", "CAR file to write")
 	f.StringVar(&to, "to", "", "folder to copy the files to, which must not exist or be empty")
 	f.IntVar(&version, "car-version", 1, "1, or 2 for one with an index")
-	cmd.MarkFlagsMutuallyExclusive("output", "to")
-	cmd.MarkFlagsMutuallyExclusive("car-version", "to")
 	return cmd
 }
 

@@ -81,6 +81,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORT_LIB", library)
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("PROGRAM", program)
+			if dir, err := os.MkdirTemp("/dev/shm", "models-"); err == nil { //nolint:usetesting // it must be on another file system
+				env.Setenv("ELSEWHERE", dir)
+				env.Defer(func() { _ = os.RemoveAll(dir) })
+			}
 			return os.Mkdir(user, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
