@@ -13,8 +13,9 @@ PACKAGING      = $(GO) run ./cmd/ipfs-accelerate/packaging $(if $(VERSION),--ver
 
 .PHONY: build demo test conformance bench stress lint pure fuzz release mcpb clean
 
-build: ## both binaries, in bin/
+build: ## the three binaries, in bin/
 	CGO_ENABLED=0 $(GO) build -o bin/ipfs-accelerate ./cmd/ipfs-accelerate
+	CGO_ENABLED=0 $(GO) build -o bin/ipfs-accelerate-p2p ./cmd/ipfs-accelerate-p2p
 	$(GO) build -o bin/ipfs-accelerate-native ./cmd/ipfs-accelerate-native
 
 demo: build ## the main job on real input, in words

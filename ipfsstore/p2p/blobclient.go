@@ -1,0 +1,339 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+)
+
+const (
+	pipelined     = 64 // requests on one stream that are not answered yet
+	answerTimeout = 20 * time.Second
+	maxCached     = 64 << 20 // bytes of nodes that are kept for their next asker
+)
+
+// A blobLender gets blocks by the blob protocol: leaves over one stream a peer,
+// nodes all at once.
+type blobLender struct {
+	host host.Host
+
+	mu    sync.Mutex // guards all below
+	lines map[peer.ID]*line
+	nodes map[cid.Cid][]byte // verified
+	bytes int
+}
+
+var _ lender = (*blobLender)(nil)
+
+func newBlobLender(h host.Host) *blobLender {
+	return &blobLender{host: h, lines: make(map[peer.ID]*line), nodes: make(map[cid.Cid][]byte)}
+}
+
+func (b *blobLender) protocols() []string { return []string{blobProtocol} }
+
+// cached returns a node that came with others.
+func (b *blobLender) cached(c cid.Cid) ([]byte, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	block, ok := b.nodes[c]
+	return block, ok
+}
+
+// keep keeps a verified node. When there are too many, all are forgotten: they
+// are of one root as a rule, and asked for soon.
+func (b *blobLender) keep(c cid.Cid, block []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bytes += len(block); b.bytes > maxCached {
+		clear(b.nodes)
+		b.bytes = len(block)
+	}
+	b.nodes[c] = block
+}
+
+func (b *blobLender) ask(ctx context.Context, p peer.ID, c cid.Cid) ([]byte, error) {
+	if c.Type() == cid.DagProtobuf {
+		return b.dag(ctx, p, c)
+	}
+	l, err := b.line(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return l.ask(ctx, c)
+}
+
+// dag gets all nodes below c at once, keeps them, and returns the block of c.
+func (b *blobLender) dag(ctx context.Context, p peer.ID, root cid.Cid) ([]byte, error) {
+	stream, err := b.host.NewStream(ctx, p, blobProtocol)
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Reset() //nolint:errcheck // it is over either way
+	defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
+	if err := send(stream, request{kindDAG, []cid.Cid{root}}); err != nil {
+		return nil, err
+	}
+	var first []byte
+	err = replies(stream, func(r reply) error {
+		if r.kind != replyBlock {
+			return r.fault()
+		}
+		if !matches(r.cid, r.data) {
+			return errLie
+		}
+		block := slices.Clone(r.data)
+		if r.cid == root {
+			first = block
+		}
+		b.keep(r.cid, block)
+		return nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err == nil && first == nil:
+		return nil, fmt.Errorf("%w: all nodes but the one asked for", errFrame)
+	}
+	return first, err
+}
+
+func send(s network.Stream, q request) error {
+	if err := s.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	_, err := s.Write(q.encode())
+	return err
+}
+
+// replies reads one whole answer.
+func replies(s network.Stream, take func(reply) error) error {
+	r := bufio.NewReaderSize(alive{s}, streamBuffer)
+	return readAnswer(r, nil, take)
+}
+
+// readAnswer hands the frames of one answer to take, until its end.
+func readAnswer(r *bufio.Reader, buf []byte, take func(reply) error) error {
+	for {
+		frame, err := readFrame(r, buf, maxReply)
+		if err != nil {
+			return err
+		}
+		buf = frame
+		got, err := decodeReply(frame)
+		if err != nil || got.kind == replyEnd {
+			return err
+		}
+		if err := take(got); err != nil {
+			return err
+		}
+	}
+}
+
+// alive is a stream that is given up if nothing comes for too long.
+type alive struct{ s network.Stream }
+
+func (a alive) Read(p []byte) (int, error) {
+	if err := a.s.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return 0, err
+	}
+	return a.s.Read(p)
+}
+
+// fault is what a frame that is no block means.
+func (r reply) fault() error {
+	if r.kind == replyAbsent {
+		return ipfsstore.ErrNotFound
+	}
+	return fmt.Errorf("peer says %q", r.data)
+}
+
+// hello asks a peer whether it lets us in. One that does not speak the
+// protocol, but something, does.
+func (b *blobLender) hello(ctx context.Context, p peer.ID) error {
+	stream, err := b.host.NewStream(ctx, p, blobProtocol)
+	if err != nil {
+		return err
+	}
+	defer stream.Reset() //nolint:errcheck // it is over either way
+	defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
+	if err := send(stream, request{kindHello, nil}); err != nil {
+		return err
+	}
+	if err := replies(stream, reply.fault); err != nil {
+		return fmt.Errorf("the peer does not let us in: is this host on its allow-list? %w", err)
+	}
+	return nil
+}
+
+// line returns the stream for blocks of p, which it opens if there is none that
+// lives.
+func (b *blobLender) line(ctx context.Context, p peer.ID) (*line, error) {
+	b.mu.Lock()
+	l := b.lines[p]
+	b.mu.Unlock()
+	if l != nil && !l.dead() {
+		return l, nil
+	}
+	stream, err := b.host.NewStream(ctx, p, blobProtocol)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if other := b.lines[p]; other != nil && !other.dead() { // somebody was faster
+		return other, stream.Close()
+	}
+	l = newLine(stream)
+	b.lines[p] = l
+	return l, nil
+}
+
+// close ends all lines and waits for them.
+func (b *blobLender) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lines {
+		l.end()
+	}
+}
+
+// A line is a stream on which requests follow each other without waiting for
+// answers.
+type line struct {
+	stream network.Stream
+	queue  chan *waiter // in the order of their requests
+	quit   chan struct{}
+	over   chan struct{}
+	err    error // why; set before over is closed
+
+	mu sync.Mutex // held while a request is written, so that the orders agree
+}
+
+// A waiter waits for one answer.
+type waiter struct {
+	cid   cid.Cid
+	ctx   context.Context //nolint:containedctx // of the request, which is what a waiter is
+	block []byte
+	err   error
+	done  chan struct{}
+}
+
+func newLine(s network.Stream) *line {
+	l := &line{stream: s, queue: make(chan *waiter, pipelined), quit: make(chan struct{}), over: make(chan struct{})}
+	go l.listen()
+	return l
+}
+
+// end ends the line, once, and waits for that.
+func (l *line) end() {
+	close(l.quit)
+	_ = l.stream.Reset() // it is over either way
+	<-l.over
+}
+
+func (l *line) dead() bool {
+	select {
+	case <-l.over:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *line) ask(ctx context.Context, c cid.Cid) ([]byte, error) {
+	w := &waiter{cid: c, ctx: ctx, done: make(chan struct{})}
+	if err := l.enqueue(ctx, w); err != nil {
+		return nil, err
+	}
+	select {
+	case <-w.done:
+		return w.block, w.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-l.over:
+		return nil, l.err
+	}
+}
+
+func (l *line) enqueue(ctx context.Context, w *waiter) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case l.queue <- w:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.over:
+		return l.err
+	}
+	if err := send(l.stream, request{kindBlocks, []cid.Cid{w.cid}}); err != nil {
+		_ = l.stream.Reset() // what is on its way can't be told apart any more
+		return err
+	}
+	return nil
+}
+
+// listen reads the answers until the stream breaks or is idle for long.
+func (l *line) listen() {
+	defer close(l.over)
+	defer l.stream.Reset() //nolint:errcheck // it is over either way
+	r := bufio.NewReaderSize(alive{l.stream}, streamBuffer)
+	buf := make([]byte, maxReply)
+	idle := time.NewTimer(idleStream / 2)
+	defer idle.Stop()
+	for {
+		idle.Reset(idleStream / 2)
+		var w *waiter
+		select {
+		case w = <-l.queue:
+		case <-idle.C:
+			l.err = errIdle
+			return
+		case <-l.quit:
+			l.err = net.ErrClosed
+			return
+		}
+		if l.err = l.read(r, buf, w); l.err != nil {
+			return
+		}
+	}
+}
+
+var errIdle = errors.New("the stream was idle")
+
+// read reads the answer for w. Its error is the stream's; the peer's own is w's.
+func (l *line) read(r *bufio.Reader, buf []byte, w *waiter) error {
+	defer close(w.done)
+	w.err = io.ErrUnexpectedEOF
+	err := readAnswer(r, buf, func(got reply) error {
+		switch {
+		case got.kind != replyBlock:
+			w.err = got.fault()
+		case got.cid != w.cid:
+			return fmt.Errorf("%w: block %s, asked for %s", errFrame, got.cid, w.cid)
+		case w.ctx.Err() != nil: // nobody waits: it need not be hashed
+			w.err = w.ctx.Err()
+		case !matches(w.cid, got.data):
+			w.err = errLie
+		default:
+			w.block, w.err = slices.Clone(got.data), nil
+		}
+		return nil
+	})
+	if err != nil {
+		w.err = err
+	}
+	return err
+}
