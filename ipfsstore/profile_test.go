@@ -37,19 +37,18 @@ func TestAdd_bothProfilesAsKubo(t *testing.T) {
 	dir := goldenFolder(t)
 	for profile, want := range kuboCIDs(t) {
 		s := openStore(t)
-		for name, c := range map[string]struct {
-			path   string
-			hidden bool
-		}{
-			"folder":             {path: dir},
-			"folder_with_hidden": {path: dir, hidden: true},
-			"many":               {path: filepath.Join(dir, "many")},
-			"model.onnx":         {path: filepath.Join(dir, "model.onnx")},
-			"empty.bin":          {path: filepath.Join(dir, "empty.bin")},
-		} {
-			a := mustAdd(t, s, c.path, ipfsstore.AddOptions{Hidden: c.hidden, Profile: profile})
-			if a.Root != want[name] {
-				t.Errorf("%s, %s: root %s, Kubo says %s", profile, name, a.Root, want[name])
+		hidden := mustAdd(t, s, dir, ipfsstore.AddOptions{Hidden: true, Profile: profile}).Root
+		got := map[string]string{"folder_with_hidden": hidden, "folder": mustAdd(t, s, dir, ipfsstore.AddOptions{Profile: profile}).Root}
+		for _, name := range []string{"many", "model.onnx", "empty.bin"} {
+			a, err := s.Open(t.Context(), "/ipfs/"+hidden+"/"+name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[name] = a.Root
+		}
+		for name, cid := range got {
+			if cid != want[name] {
+				t.Errorf("%s, %s: root %s, Kubo says %s", profile, name, cid, want[name])
 			}
 		}
 	}
