@@ -39,7 +39,7 @@ func writeTree(t testing.TB, dir string, files map[string][]byte) {
 	}
 }
 
-// goldenFolder writes the folder whose CIDs stand in testdata/cids.json.
+// goldenFolder writes the folder whose CIDs stand in testdata/cid_folder.json.
 func goldenFolder(t testing.TB) string {
 	const kib = 1024
 	dir := t.TempDir()
