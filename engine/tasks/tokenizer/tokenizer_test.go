@@ -67,12 +67,13 @@ func TestEncode_truncates(t *testing.T) {
 func TestLoad_refusesWhatItDoesNotKnow(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "not json": "{", "no model": "{}", "array": "[]",
-		"BPE":             `{"model":{"type":"BPE","vocab":{"a":1}}}`,
+		"kind":            `{"model":{"type":"Neural","vocab":{"a":1}}}`,
+		"merge":           `{"model":{"type":"BPE","vocab":{"a":1},"merges":["a b"]}}`,
 		"no vocabulary":   `{"model":{"type":"WordPiece","unk_token":"[UNK]"}}`,
 		"no unknown":      `{"model":{"type":"WordPiece","unk_token":"[UNK]","vocab":{"a":1}}}`,
-		"normalizer":      `{"normalizer":{"type":"NFKC"},"model":{"type":"WordPiece","unk_token":"a","vocab":{"a":1}}}`,
-		"pre-tokenizer":   `{"pre_tokenizer":{"type":"Metaspace"},"model":{"type":"WordPiece","unk_token":"a","vocab":{"a":1}}}`,
-		"post-processor":  `{"post_processor":{"type":"ByteLevel"},"model":{"type":"WordPiece","unk_token":"a","vocab":{"a":1}}}`,
+		"normalizer":      `{"normalizer":{"type":"Bogus"},"model":{"type":"WordPiece","unk_token":"a","vocab":{"a":1}}}`,
+		"pre-tokenizer":   `{"pre_tokenizer":{"type":"Bogus"},"model":{"type":"WordPiece","unk_token":"a","vocab":{"a":1}}}`,
+		"post-processor":  `{"post_processor":{"type":"Bogus"},"model":{"type":"WordPiece","unk_token":"a","vocab":{"a":1}}}`,
 		"unknown special": `{"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x","type_id":0}}]},"model":{"type":"WordPiece","unk_token":"a","vocab":{"a":1}}}`,
 		"huge number":     `{"model":{"type":"WordPiece","unk_token":"a","vocab":{"a":1e400}}}`,
 	} {

@@ -6,64 +6,79 @@ import (
 	"unicode/utf8"
 )
 
+// A model turns a piece of text into tokens.
+type model interface {
+	// tokens calls yield for each token: its id and its bytes of s, which
+	// several may share. It stops when yield returns false.
+	tokens(s string, yield func(id int32, from, to int) bool)
+}
+
 // A wordPiece cuts words into the longest pieces that the vocabulary has.
 type wordPiece struct {
-	Type     string           `json:"type"`
-	Unknown  string           `json:"unk_token"`
-	Prefix   string           `json:"continuing_subword_prefix"`
-	MaxChars int              `json:"max_input_chars_per_word"`
-	Vocab    map[string]int64 `json:"vocab"`
-
-	unknown int64
-	longest int              // bytes of the longest piece
-	rest    map[string]int64 // pieces that continue a word, without the prefix
+	vocab    map[string]int32
+	rest     map[string]int32 // pieces that continue a word, without the prefix
+	unknown  int32
+	maxChars int
+	longest  int // bytes of the longest piece
 }
 
-// prepare checks the model and splits the vocabulary.
-func (w *wordPiece) prepare() error {
-	if len(w.Vocab) == 0 {
-		return errors.New("its vocabulary is empty")
+func (f *modelFile) wordPiece() (*wordPiece, error) {
+	w := &wordPiece{rest: map[string]int32{}, maxChars: f.MaxChars}
+	var err error
+	if w.vocab, err = f.vocabulary(); err != nil {
+		return nil, err
 	}
-	id, ok := w.Vocab[w.Unknown]
-	if !ok {
-		return fmt.Errorf("its unknown token %q is not in the vocabulary", w.Unknown)
+	var ok bool
+	if w.unknown, ok = w.vocab[f.Unknown]; !ok {
+		return nil, fmt.Errorf("its unknown token %q is not in the vocabulary", f.Unknown)
 	}
-	if w.Prefix == "" {
-		w.Prefix = "##"
+	prefix := "##"
+	if f.Prefix != nil && *f.Prefix != "" {
+		prefix = *f.Prefix
 	}
-	if w.MaxChars <= 0 {
-		w.MaxChars = 100
+	if w.maxChars <= 0 {
+		w.maxChars = 100
 	}
-	w.unknown, w.rest = id, map[string]int64{}
-	for piece, id := range w.Vocab {
+	w.maxChars = min(w.maxChars, maxToken)
+	for piece, id := range w.vocab {
 		w.longest = max(w.longest, len(piece))
-		if len(piece) > len(w.Prefix) && piece[:len(w.Prefix)] == w.Prefix {
-			w.rest[piece[len(w.Prefix):]] = id
+		if len(piece) > len(prefix) && piece[:len(prefix)] == prefix {
+			w.rest[piece[len(prefix):]] = id
 		}
 	}
-	return nil
+	return w, nil
 }
 
-// append adds the ids of one word. A word that can't be made up of pieces, or
-// is longer than the model takes, is the unknown token as a whole.
-func (w *wordPiece) append(ids []int64, word string) []int64 {
-	if utf8.RuneCountInString(word) > w.MaxChars {
-		return append(ids, w.unknown)
+// tokens of a word that can't be made up of pieces, or is longer than the
+// model takes, are the unknown token as a whole.
+func (w *wordPiece) tokens(s string, yield func(id int32, from, to int) bool) {
+	var ids [16]int32
+	var ends [16]int
+	found, at := ids[:0], ends[:0]
+	if utf8.RuneCountInString(s) > w.maxChars {
+		yield(w.unknown, 0, len(s))
+		return
 	}
-	before := len(ids)
-	for vocab, at := w.Vocab, 0; at < len(word); vocab = w.rest {
-		id, n := longestPrefix(vocab, word[at:min(len(word), at+w.longest)])
+	for vocab, from := w.vocab, 0; from < len(s); vocab = w.rest {
+		id, n := longestPrefix(vocab, s[from:min(len(s), from+w.longest)])
 		if n == 0 {
-			return append(ids[:before], w.unknown)
+			yield(w.unknown, 0, len(s))
+			return
 		}
-		ids = append(ids, id)
-		at += n
+		from += n
+		found, at = append(found, id), append(at, from)
 	}
-	return ids
+	from := 0
+	for i, id := range found {
+		if !yield(id, from, at[i]) {
+			return
+		}
+		from = at[i]
+	}
 }
 
 // longestPrefix finds the longest prefix of s in vocab and its length.
-func longestPrefix(vocab map[string]int64, s string) (id int64, n int) {
+func longestPrefix(vocab map[string]int32, s string) (id int32, n int) {
 	for n = len(s); n > 0; n-- {
 		if n < len(s) && !utf8.RuneStart(s[n]) {
 			continue
@@ -73,4 +88,30 @@ func longestPrefix(vocab map[string]int64, s string) (id int64, n int) {
 		}
 	}
 	return 0, 0
+}
+
+// A wordLevel has a token for each word.
+type wordLevel struct {
+	vocab   map[string]int32
+	unknown int32
+}
+
+func (f *modelFile) wordLevel() (*wordLevel, error) {
+	vocab, err := f.vocabulary()
+	if err != nil {
+		return nil, err
+	}
+	id, ok := vocab[f.Unknown]
+	if !ok {
+		return nil, errors.New("its unknown token is not in the vocabulary")
+	}
+	return &wordLevel{vocab, id}, nil
+}
+
+func (w *wordLevel) tokens(s string, yield func(id int32, from, to int) bool) {
+	id, ok := w.vocab[s]
+	if !ok {
+		id = w.unknown
+	}
+	yield(id, 0, len(s))
 }
