@@ -24,11 +24,15 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/workloads"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/kubo"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/peers"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/trustless"
 )
 
-// nativeName is the second binary, which holds what needs C.
-const nativeName = "ipfs-accelerate-native"
+// The other two binaries: one holds what needs C, one the libp2p host.
+const (
+	nativeName = "ipfs-accelerate-native"
+	hostName   = "ipfs-accelerate-p2p"
+)
 
 // installRuntime says how ONNX Runtime is installed.
 const installRuntime = "run: ipfs-accelerate runtime install"
@@ -42,6 +46,7 @@ type app struct {
 	db     *benchdb.DB
 	runner *runner.Provider
 	native string
+	peers  *peers.Client // does nothing until it is needed
 	out    *logOutput
 	watch  *observers // nil where nobody asks
 	conf   atomic.Pointer[config.Loaded]
@@ -72,14 +77,15 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 			return nil, err
 		}
 	}
-	a := &app{home: c.dataHome(), native: nativePath(conf.Native)}
+	a := &app{home: c.dataHome(), native: programPath(conf.Native, nativeName)}
 	a.conf.Store(conf)
 	var err error
 	if a.log, a.out, err = c.logger(conf.Logging); err != nil {
 		return nil, err
 	}
 	a.warn(conf)
-	sources, err := c.openSources(conf.Config)
+	a.peers = peers.New(a.peerOptions())
+	sources, err := c.openSources(conf.Config, a.peers)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +171,7 @@ func (a *app) scratch(sources []ipfsstore.Source) func(context.Context) (engine.
 // close ends what the app started, in the order that loses nothing: the work,
 // the processes that do it, then what it recorded.
 func (a *app) close() error {
-	return errors.Join(a.engine.Close(), a.runner.Close(), a.db.Close(), a.store.Close(), a.watch.close(), a.out.close())
+	return errors.Join(a.engine.Close(), a.runner.Close(), a.db.Close(), a.peers.Close(), a.store.Close(), a.watch.close(), a.out.close())
 }
 
 // with runs f with an app for a person.
@@ -197,13 +203,12 @@ func (a *app) library() (string, error) {
 	return runner.Library(filepath.Join(a.home, "runtime"))
 }
 
-// nativePath finds the second binary: where the configuration says, beside this
+// programPath finds another binary: where the configuration says, beside this
 // one, or on PATH. What is not found is said by the first call that needs it.
-func nativePath(configured string) string {
+func programPath(configured, name string) string {
 	if configured != "" {
 		return configured
 	}
-	name := nativeName
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
@@ -226,8 +231,8 @@ const (
 )
 
 // openSources makes the configured sources: a node of this machine first, then
-// those of the command line.
-func (c *cli) openSources(conf config.Config) ([]ipfsstore.Source, error) {
+// those of the command line, peers last.
+func (c *cli) openSources(conf config.Config, client *peers.Client) ([]ipfsstore.Source, error) {
 	var all []config.Source
 	if conf.IPFS.LocalNode != "" {
 		all = append(all, config.Source{Name: localNode, URL: conf.IPFS.LocalNode})
@@ -255,7 +260,16 @@ func (c *cli) openSources(conf config.Config) ([]ipfsstore.Source, error) {
 		}
 		out, names = append(out, src), append(names, s.Name)
 	}
-	return out, nil
+	if !conf.P2P.Enabled {
+		return out, nil
+	}
+	near, err := client.Sources()
+	for _, src := range near {
+		if slices.Contains(names, src.Name()) {
+			return nil, usageError{fmt.Errorf("a source is called %q, as one of p2p is", src.Name())}
+		}
+	}
+	return append(out, near...), err
 }
 
 // openSource makes a source: of a gateway, or of the node that is to be found.

@@ -62,7 +62,7 @@ func (c *cli) examine(ctx context.Context, a *app) []finding {
 	found = append(found, result("database", fmt.Sprintf("answered in sandbox %s", rows.Sandbox), err))
 	stored, err := a.store.List(ctx)
 	found = append(found, result("store", fmt.Sprintf("%d models", len(stored)), err), examineDatabase(ctx, a), examineVersions())
-	found = append(found, examineDisk(a), examineToken(a), examinePort(ctx, a), examineSources(a))
+	found = append(found, examineDisk(a), examineToken(a), examinePort(ctx, a), examineSources(a), examinePeers(ctx, a))
 	return pasteable(append(found, examineConfig(a)...))
 }
 

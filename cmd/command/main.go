@@ -107,8 +107,9 @@ func (c *cli) root() *cobra.Command {
 	f.StringVar(&c.configFile, "config", "", "file of settings to read instead of the user's own")
 	c.keyFlags(f, false, func(name string, _ config.Key) bool { return strings.HasPrefix(name, "log-") })
 	c.keyFlags(f, true, func(name string, k config.Key) bool { return name == k.Flags[0] })
+	c.keyFlags(f, false, func(name string, _ config.Key) bool { return name == "p2p" })
 	f.StringArrayVar(&c.sources, "source", nil, "trustless gateway to fetch models from, URL or NAME=URL (repeatable)")
-	root.AddCommand(c.serve(), c.call(), c.detect(), c.infer(), c.bench(), c.query(), c.benchdb(), c.models(), c.runtime(), c.doctor(), c.health(), c.config(), c.version())
+	root.AddCommand(c.serve(), c.call(), c.detect(), c.infer(), c.bench(), c.query(), c.benchdb(), c.models(), c.peers(), c.runtime(), c.doctor(), c.health(), c.config(), c.version())
 	usageErrors(root)
 	return root
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/tools"
 )
 
-// program and native are the two binaries under test, built once.
-var program, native string
+// The three binaries under test, built once.
+var program, native, host string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "command-test-*")
@@ -47,7 +47,8 @@ func build(dir string) error {
 		suffix = ".exe"
 	}
 	program, native = filepath.Join(dir, "ipfs-accelerate"+suffix), filepath.Join(dir, "ipfs-accelerate-native"+suffix)
-	for path, cgo := range map[string]string{program: "0", native: "1"} {
+	host = filepath.Join(dir, "ipfs-accelerate-p2p"+suffix)
+	for path, cgo := range map[string]string{program: "0", native: "1", host: "0"} {
 		name := strings.TrimSuffix(filepath.Base(path), suffix)
 		cmd := exec.Command("go", "build", "-o", path, "github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/"+name)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
@@ -85,6 +86,12 @@ func TestScripts(t *testing.T) {
 				env.Setenv("ELSEWHERE", dir)
 				env.Defer(func() { _ = os.RemoveAll(dir) })
 			}
+			peers, err := os.MkdirTemp("", "peers") //nolint:usetesting // the path of a socket must be short
+			if err != nil {
+				return err
+			}
+			env.Setenv("PEERS", peers)
+			env.Defer(func() { _ = os.RemoveAll(peers) })
 			return os.Mkdir(user, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -140,6 +140,12 @@ func (c *cli) tend(ctx context.Context, a *app, group *errgroup.Group) {
 		}
 		return nil
 	})
+	if a.settings().P2P.Enabled {
+		group.Go(func() error {
+			a.peers.Keep(ctx)
+			return nil
+		})
+	}
 	group.Go(func() error {
 		a.engine.Watch(ctx, canaryEvery)
 		return nil

@@ -19,6 +19,9 @@ func (c *cli) modelsShare() *cobra.Command {
 				if err != nil {
 					return a.explain(cmd.Context(), args[0], err)
 				}
+				if a.settings().P2P.DHT {
+					a.announce(cmd.Context())
+				}
 				if c.json {
 					return c.printJSON(map[string]any{"cid": m.Root, "name": m.Name, "shared": m.Shared})
 				}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -186,7 +187,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (c *Client) take(ctx context.Context) (*hold, error) {
 	own, cancel := context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, cancel)
-	resp, err := c.askHold(own) //nolint:bodyclose // the hold closes it
+	resp, err := c.askHold(own) //nolint:bodyclose,contextcheck // the hold closes it, and outlives the call
 	if err != nil {
 		cancel()
 		return nil, err
@@ -318,6 +319,9 @@ func (c *Client) do(ctx context.Context, method, route, body string) ([]byte, er
 		return nil, err
 	}
 	resp, err := c.client.Do(req)
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return nil, u.Err // the URL says nothing
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func (c *Client) start(ctx context.Context) error {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return errors.Join(err, in.Close(), said.Close())
+		return err // which closes the pipes
 	}
 	line := make(chan string, 1)
 	go func() { // ends with the process

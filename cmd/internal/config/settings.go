@@ -12,6 +12,7 @@ import "time"
 type Config struct {
 	Hardware    Hardware    `json:"hardware"`
 	IPFS        IPFS        `json:"ipfs"`
+	P2P         P2P         `json:"p2p"`
 	Performance Performance `json:"performance"`
 	Logging     Logging     `json:"logging"`
 	Server      Server      `json:"server"`
@@ -57,6 +58,18 @@ type IPFS struct {
 	LocalNode string   `json:"local_node" jsonschema_description:"URL of the gateway of an IPFS node on this machine, such as http://127.0.0.1:8080, as the source \"local-node\", before all others. auto: the Kubo node of this user, if one runs, by its RPC; it is asked only for what it has."`
 	StoreMax  Size     `json:"store_max" jsonschema_description:"What the models of the store may take on disk, such as 200GB: above 90 % of it the longest unused ones that are not pinned are removed, until it is 75 %. 0 is no limit."`
 	Timeout   Duration `json:"timeout" jsonschema_description:"How long a source may send not one byte before a request to it is given up: seconds, or a duration such as 30s."`
+}
+
+// P2P says which other machines models are exchanged with.
+type P2P struct {
+	Enabled      bool     `json:"enabled" flag:"p2p" jsonschema_description:"Fetch models from peers, as the sources \"peers\" and \"bitswap\", and, while a server runs, give them those of models share. One process of the machine, ipfs-accelerate-p2p, does it for all."`
+	Listen       []string `json:"listen" jsonschema:"maxItems=16" jsonschema_description:"Multiaddrs that peers may connect to. None: this machine only asks."`
+	Allow        []string `json:"allow" jsonschema:"maxItems=1024" jsonschema_description:"Ids of the peers that may connect and get what is shared. The command peers allow adds to them. None: nobody."`
+	Peers        []string `json:"peers" jsonschema:"maxItems=256" jsonschema_description:"Multiaddrs, ending in /p2p/ID, of peers to stay connected to. The command peers connect adds to them. They get nothing unless they are allowed."`
+	MDNS         bool     `json:"mdns" jsonschema_description:"Look for allowed peers on the local network, by multicast."`
+	DHT          bool     `json:"dht" jsonschema_description:"Be part of a distributed hash table of allowed peers: say there what is shared, and look for who shares a model."`
+	DHTBootstrap []string `json:"dht_bootstrap" jsonschema:"maxItems=64" jsonschema_description:"Multiaddrs, ending in /p2p/ID, of peers by which the table is joined. None: it begins here."`
+	Program      string   `json:"program" jsonschema_description:"Path of ipfs-accelerate-p2p. Empty: beside this program, else on PATH."`
 }
 
 // Performance says what the program may use of the machine.
@@ -123,7 +136,11 @@ func Defaults() Config {
 			AllowCUDA: true, AllowROCm: true, AllowMPS: true, AllowOpenVINO: true, AllowQualcomm: true,
 			AllowWebNN: true, AllowWebGPU: true, AllowDirectML: true, AllowCPU: true, Precision: "auto",
 		},
-		IPFS:    IPFS{Timeout: Duration(20 * time.Second)},
+		IPFS: IPFS{Timeout: Duration(20 * time.Second)},
+		P2P: P2P{
+			Listen: []string{"/ip4/0.0.0.0/tcp/4101", "/ip6/::/tcp/4101", "/ip4/0.0.0.0/udp/4101/quic-v1", "/ip6/::/udp/4101/quic-v1"},
+			Allow:  []string{}, Peers: []string{}, DHTBootstrap: []string{},
+		},
 		Logging: Logging{Level: "warn", Format: "text", MaxSize: 100 << 20, Keep: 5},
 		Server: Server{
 			Transport: []string{"stdio"}, Listen: "127.0.0.1:8765", DrainTimeout: Duration(30 * time.Second), Auth: "token", AllowHost: []string{},

@@ -84,7 +84,7 @@ func installed(program string) bool {
 	return err == nil
 }
 
-// build builds one of the two programs for t into dir, and returns its path.
+// build builds one of the programs for t into dir, and returns its path.
 // The program names no folder of this machine, and is the same each time.
 func (m *maker) build(ctx context.Context, t target, name, dir string, env ...string) (string, error) {
 	path := filepath.Join(dir, t.exe(name))
@@ -98,17 +98,21 @@ func (m *maker) build(ctx context.Context, t target, name, dir string, env ...st
 	return path, nil
 }
 
-// programs builds the server for t and, where that can be done here, the
+// programs builds the server and the host of peers for t and, where that can be done here, the
 // program with C in it; else it says why not.
 func (m *maker) programs(ctx context.Context, t target, dir string) (paths []string, reason string, err error) {
 	server, err := m.build(ctx, t, "ipfs-accelerate", dir, "CGO_ENABLED=0")
 	if err != nil {
 		return nil, "", err
 	}
+	host, err := m.build(ctx, t, "ipfs-accelerate-p2p", dir, "CGO_ENABLED=0")
+	if err != nil {
+		return nil, "", err
+	}
 	env, reason, err := compilers(ctx, t, filepath.Join(dir, "compilers"))
 	if reason != "" || err != nil {
-		return []string{server}, reason, err
+		return []string{server, host}, reason, err
 	}
 	native, err := m.build(ctx, t, "ipfs-accelerate-native", dir, append(env, "CGO_ENABLED=1")...)
-	return []string{server, native}, "", err
+	return []string{server, host, native}, "", err
 }

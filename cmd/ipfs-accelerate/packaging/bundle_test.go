@@ -41,6 +41,7 @@ func TestBundle_answersAllTools(t *testing.T) {
 	if err := spread(pictures, []entry{file("portrait.jpg", "../../../examples/pictures/grace_hopper.jpg")}); err != nil {
 		t.Fatal(err)
 	}
+	findsHost(t, dir)
 	home := t.TempDir()
 	for range 2 { // the second time all is there already
 		a := start(t, dir, home, map[string]any{"folders": []string{pictures}, "memory": 2})
@@ -49,6 +50,23 @@ func TestBundle_answersAllTools(t *testing.T) {
 		if err := a.session.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// findsHost checks that the program that is the host of peers is beside the
+// server, and starts.
+func findsHost(t *testing.T, dir string) {
+	t.Helper()
+	home, err := os.MkdirTemp("", "peers") //nolint:usetesting // the path of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(home)
+	cmd := exec.Command(filepath.Join(dir, "server", host.exe("ipfs-accelerate")), "--home", home, "--p2p-listen", "/ip4/127.0.0.1/tcp/0", "--json", "peers", "id")
+	out, err := cmd.Output()
+	var answer struct{ ID string }
+	if err != nil || json.Unmarshal(out, &answer) != nil || !strings.HasPrefix(answer.ID, "12D3KooW") {
+		t.Errorf("peers id: %v: %s", err, out)
 	}
 }
 

@@ -67,7 +67,7 @@ func (m *maker) archive(ctx context.Context, t target, work, dir string) error {
 	return os.WriteFile(filepath.Join(dir, name+".cdx.json"), list, 0o644) //nolint:gosec // it is for everybody
 }
 
-// native says whether the archive has the second program, and how far it is
+// native says whether the archive has the program with C in it, and how far it is
 // known to work.
 func native(t target, reason string) string {
 	switch {
@@ -137,7 +137,10 @@ func (m *maker) bundleOf(ctx context.Context, dir, temp string) error {
 	if err != nil {
 		return err
 	}
-	programs := []string{filepath.Join(work, host.exe("ipfs-accelerate")), filepath.Join(work, host.exe("ipfs-accelerate-native"))}
+	var programs []string
+	for _, name := range []string{"ipfs-accelerate", "ipfs-accelerate-p2p", "ipfs-accelerate-native"} {
+		programs = append(programs, filepath.Join(work, host.exe(name)))
+	}
 	list, err := m.parts(filepath.Base(bundle), programs, bundledParts(library, weights))
 	if err != nil {
 		return err
