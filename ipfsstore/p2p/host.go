@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -233,7 +234,7 @@ func (h *Host) Status(ctx context.Context) (peers.Status, error) {
 	if err != nil {
 		return peers.Status{}, err
 	}
-	st := peers.Status{ID: h.ID(), Addresses: h.Addresses(), Shared: len(roots), Peers: []peers.Peer{}}
+	st := peers.Status{ID: h.ID(), PID: os.Getpid(), Addresses: h.Addresses(), Shared: len(roots), Peers: []peers.Peer{}}
 	entries, ranked := h.ledger.snapshot()
 	for _, p := range h.host.Network().Peers() {
 		if !slices.Contains(ranked, p) {

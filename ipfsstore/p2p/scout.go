@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -174,26 +175,32 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // dial connects to the static peers that are not, each after a longer pause
-// than before.
-func (s *scout) dial(ctx context.Context) {
+// than before, and reports whether there is one more.
+func (s *scout) dial(ctx context.Context) bool {
 	var g errgroup.Group
 	g.SetLimit(lowConns)
+	var more atomic.Bool
 	for _, p := range s.h.gate.statics() {
 		if !s.due(p.ID) {
 			continue
 		}
 		g.Go(func() error {
-			s.tried(p.ID, s.meet(ctx, p))
+			ok := s.meet(ctx, p)
+			s.tried(p.ID, ok)
+			if ok {
+				more.Store(true)
+			}
 			return nil
 		})
 	}
 	_ = g.Wait() // nothing fails
+	return more.Load()
 }
 
 func (s *scout) due(p peer.ID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return p != s.h.host.ID() && !time.Now().Before(s.retry[p].at)
+	return p != s.h.host.ID() && s.h.host.Network().Connectedness(p) != network.Connected && !time.Now().Before(s.retry[p].at)
 }
 
 func (s *scout) tried(p peer.ID, ok bool) {
@@ -208,15 +215,15 @@ func (s *scout) tried(p peer.ID, ok bool) {
 }
 
 // wait waits until a block that no peer had may be found after all: another
-// peer came while the host was still settling, or the table knows one. It
-// reports whether to ask again.
+// peer came while the host was still settling, one that should be connected is
+// now, or the table knows one. It reports whether to ask again.
 func (s *scout) wait(ctx context.Context, c cid.Cid) bool {
 	s.mu.Lock()
 	changed := s.changed
 	s.mu.Unlock()
 	select {
 	case <-s.settled:
-		return s.lookUp(ctx, c)
+		return s.dial(ctx) || s.lookUp(ctx, c)
 	default:
 	}
 	select {

@@ -70,6 +70,7 @@ const (
 // A Status is how a host is.
 type Status struct {
 	ID        string   `json:"id"`        // its peer id
+	PID       int      `json:"pid"`       // of its process
 	Addresses []string `json:"addresses"` // where others reach it, with /p2p/ID
 	Shared    int      `json:"shared"`    // roots of models and files that are shared
 	Peers     []Peer   `json:"peers"`     // best first
