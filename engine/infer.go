@@ -10,20 +10,21 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
 )
 
-// An InferRequest asks for a model to be run. Exactly one of Inputs, Tensors
-// and InputFile is set.
+// An InferRequest asks for a model to be run. Exactly one of Inputs, Records,
+// Tensors and InputFile is set.
 type InferRequest struct {
 	Model      string        `json:"model,omitempty" jsonschema:"description=Name or CID or path of the model,example=minilm"`
-	Task       string        `json:"task,omitempty" jsonschema:"description=Hugging Face task id (default: as the model's files say)"`
-	Inputs     []string      `json:"inputs,omitempty" jsonschema:"description=Texts; for pictures an allowed path or ipfs://CID/file or data: URI"`
-	Tensors    []TensorInput `json:"tensors,omitempty" jsonschema:"description=Raw inputs by name"`
-	InputFile  string        `json:"input_file,omitempty" jsonschema:"description=.txt or .jsonl file with one input per line"`
+	Task       string        `json:"task,omitempty" jsonschema:"description=Hugging Face task id (default: the model's)"`
+	Inputs     []string      `json:"inputs,omitempty" jsonschema:"description=Texts; for pictures an allowed path; ipfs://CID/file or data: URI"`
+	Tensors    []TensorInput `json:"tensors,omitempty"`
+	Records    []Object      `json:"records,omitempty" jsonschema:"description=Inputs as objects"`
+	InputFile  string        `json:"input_file,omitempty" jsonschema:"description=.txt or .jsonl; an input per line"`
 	Parameters Object        `json:"parameters,omitzero" jsonschema:"description=The task's own; see docs://tasks/{task}"`
 	Device     string        `json:"device,omitempty" jsonschema:"description=auto or an id or platform from detect_hardware,default=auto"`
 	Precision  string        `json:"precision,omitempty" jsonschema:"description=auto takes model.onnx,enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
 	Mode       string        `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
 	Detail     string        `json:"detail,omitempty" jsonschema:"description=full: whole vectors and tensors,enum=concise,enum=full,default=concise"`
-	OutputFile string        `json:"output_file,omitempty" jsonschema:"description=Also write vectors as .npy under results://RUN/,example=v.npy"`
+	OutputFile string        `json:"output_file,omitempty" jsonschema:"description=Also write vectors as .npy under results://RUN/"`
 	Explain    bool          `json:"explain,omitempty" jsonschema:"description=Show how the devices were ranked"`
 	Cancel     string        `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel"`
 }
@@ -99,14 +100,14 @@ func (r InferRequest) check() error {
 		return Errorf(ErrInvalidArgument, "no model is named").WithHint("pass \"model\": a name from models://, a CID or a path")
 	}
 	given := 0
-	for _, is := range []bool{len(r.Inputs) > 0, len(r.Tensors) > 0, r.InputFile != ""} {
+	for _, is := range []bool{len(r.Inputs) > 0, len(r.Records) > 0, len(r.Tensors) > 0, r.InputFile != ""} {
 		if is {
 			given++
 		}
 	}
 	if given != 1 {
-		e := Errorf(ErrInvalidArgument, "exactly one of inputs, tensors and input_file is needed, not %d", given)
-		e.ValidValues = []string{"inputs", "tensors", "input_file"}
+		e := Errorf(ErrInvalidArgument, "exactly one of inputs, records, tensors and input_file is needed, not %d", given)
+		e.ValidValues = []string{"inputs", "records", "tensors", "input_file"}
 		return e.WithHint("for text pass \"inputs\": [\"some text\"]")
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/url"
 	"path"
@@ -24,71 +23,76 @@ const (
 
 // items turns a request's inputs into what a pipeline takes.
 func (e *Engine) items(ctx context.Context, r InferRequest) ([]Item, error) {
-	texts := r.Inputs
+	var items []Item
+	for _, text := range r.Inputs {
+		items = append(items, e.item(text))
+	}
+	for _, record := range r.Records {
+		items = append(items, Item{Record: record.RawMessage})
+	}
 	if r.InputFile != "" {
 		var err error
-		if texts, err = e.readTexts(r.InputFile); err != nil {
+		if items, err = e.readItems(r.InputFile); err != nil {
 			return nil, err
 		}
 	}
-	if len(texts) > maxItems {
-		return nil, Errorf(ErrTooLarge, "%d inputs are over the limit of %d", len(texts), maxItems).WithHint("call several times")
-	}
-	items := make([]Item, len(texts))
-	for i, text := range texts {
-		items[i] = Item{Text: text, Open: func(ctx context.Context) (io.ReadCloser, error) { return e.openMedia(ctx, text) }}
+	if len(items) > maxItems {
+		return nil, Errorf(ErrTooLarge, "%d inputs are over the limit of %d", len(items), maxItems).WithHint("call several times")
 	}
 	return items, ctx.Err()
 }
 
-// readTexts reads one input per line: plain text, or JSON strings or objects
-// with a "text" in a .jsonl file.
-func (e *Engine) readTexts(name string) ([]string, error) {
+func (e *Engine) item(text string) Item {
+	return Item{Text: text, Open: func(ctx context.Context) (io.ReadCloser, error) { return e.openMedia(ctx, text) }}
+}
+
+// readItems reads one input per line: plain text, or in a .jsonl file JSON
+// strings, objects with a "text" alone, or other objects as records.
+func (e *Engine) readItems(name string) ([]Item, error) {
 	f, err := e.o.Paths.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var texts []string
+	var items []Item
 	s := bufio.NewScanner(io.LimitReader(f, maxInputFile))
 	s.Buffer(nil, 1<<20)
-	for s.Scan() && len(texts) <= maxItems {
+	for s.Scan() && len(items) <= maxItems {
 		line := strings.TrimSpace(s.Text())
 		if line == "" {
 			continue
 		}
+		item := e.item(line)
 		if path.Ext(name) == ".jsonl" {
-			if line, err = jsonLine(line); err != nil {
-				return nil, Errorf(ErrInvalidArgument, "input %d of the file: %w", len(texts)+1, err).
-					WithHint("each line of a .jsonl file is a JSON string or {\"text\": \"…\"}")
+			if item, err = e.jsonLine(line); err != nil {
+				return nil, Errorf(ErrInvalidArgument, "input %d of the file: %w", len(items)+1, err).
+					WithHint("each line of a .jsonl file is a JSON string, {\"text\": \"…\"} or a record of the task")
 			}
 		}
-		texts = append(texts, line)
+		items = append(items, item)
 	}
 	if err := s.Err(); err != nil {
 		return nil, Errorf(ErrInvalidArgument, "the input file can't be read: %w", err).WithHint("it needs one input of at most 1 MB per line")
 	}
-	if len(texts) == 0 {
+	if len(items) == 0 {
 		return nil, Errorf(ErrInvalidArgument, "the input file has no input")
 	}
-	return texts, nil
+	return items, nil
 }
 
-func jsonLine(line string) (string, error) {
+func (e *Engine) jsonLine(line string) (Item, error) {
 	var text string
 	if json.Unmarshal([]byte(line), &text) == nil {
-		return text, nil
+		return e.item(text), nil
 	}
-	var object struct {
-		Text *string `json:"text"`
-	}
+	var object map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(line), &object); err != nil {
-		return "", err
+		return Item{}, err
 	}
-	if object.Text == nil {
-		return "", fmt.Errorf("no \"text\"")
+	if len(object) == 1 && json.Unmarshal(object["text"], &text) == nil {
+		return e.item(text), nil
 	}
-	return *object.Text, nil
+	return Item{Record: json.RawMessage(line)}, nil
 }
 
 // openMedia opens the picture or sound that a string names.

@@ -18,7 +18,7 @@ import (
 // A TensorInput is one raw input. Its numbers are in Data, in Base64 as
 // little-endian bytes, or in a .npy File; File needs neither DType nor Shape.
 type TensorInput struct {
-	Name   string   `json:"name" jsonschema:"description=The model's name for the input"`
+	Name   string   `json:"name"`
 	DType  DataType `json:"dtype,omitempty" jsonschema:"default=float32"`
 	Shape  []int64  `json:"shape,omitempty"`
 	Data   Numbers  `json:"data,omitempty" jsonschema:"description=Row-major"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"strings"
 )
 
 // A Task knows how to serve one Hugging Face task id, such as
@@ -60,6 +61,10 @@ type Item struct {
 	// Text is the caller's string, which a text task takes as it is.
 	Text string
 
+	// Record is the caller's object, for inputs of several fields; nil if
+	// the input is a string.
+	Record json.RawMessage
+
 	// Open returns the picture or sound that Text names, already checked
 	// against the allowed folders and capped in size.
 	Open func(ctx context.Context) (io.ReadCloser, error)
@@ -95,10 +100,21 @@ type Output struct {
 	Box            *Box      `json:"box,omitempty"`
 	Keypoints      []Point   `json:"keypoints,omitempty"`
 	Dim            int       `json:"dim,omitempty"`
-	Norm           *float64  `json:"norm,omitempty" jsonschema:"description=Length of the vector before normalisation"`
+	Norm           *float64  `json:"norm,omitempty"`
 	Preview        []float32 `json:"preview,omitempty"`
 	Embedding      []float32 `json:"embedding,omitempty"`
 	TruncatedInput *bool     `json:"truncated_input,omitempty"`
+
+	Entity      string  `json:"entity,omitempty"`
+	EntityGroup string  `json:"entity_group,omitempty"`
+	Word        string  `json:"word,omitempty"`
+	Index       *int    `json:"index,omitempty"`
+	Start       *int    `json:"start,omitempty"`
+	End         *int    `json:"end,omitempty"`
+	Answer      *string `json:"answer,omitempty"`
+	Token       *int64  `json:"token,omitempty"`
+	TokenStr    string  `json:"token_str,omitempty"`
+	Sequence    string  `json:"sequence,omitempty"`
 }
 
 // A Box is a rectangle in pixels of the picture given, origin at top left.
@@ -123,6 +139,35 @@ func (m *Model) task() string {
 	}
 	if m.Has("modules.json") || m.Has("1_Pooling/config.json") { // sentence-transformers' layout
 		return "feature-extraction"
+	}
+	return m.headTask()
+}
+
+// heads are the tasks of transformers' classes, by how their names end.
+var heads = []struct{ class, task string }{
+	{"ForSequenceClassification", "text-classification"},
+	{"ForTokenClassification", "token-classification"},
+	{"ForMaskedLM", "fill-mask"},
+	{"ForQuestionAnswering", "question-answering"},
+	{"BertModel", "feature-extraction"},
+	{"RobertaModel", "feature-extraction"},
+	{"MPNetModel", "feature-extraction"},
+}
+
+// headTask is the task of the class that config.json names, or "".
+func (m *Model) headTask() string {
+	const maxConfig = 1 << 20
+	var c struct {
+		Architectures []string `json:"architectures"`
+	}
+	data, err := m.ReadFile("config.json", maxConfig)
+	if err != nil || json.Unmarshal(data, &c) != nil || len(c.Architectures) == 0 {
+		return ""
+	}
+	for _, h := range heads {
+		if strings.HasSuffix(c.Architectures[0], h.class) {
+			return h.task
+		}
 	}
 	return ""
 }

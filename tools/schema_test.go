@@ -106,7 +106,7 @@ var contract = map[string]struct{ in, out string }{
 		"cid name bytes files files_total path complete verified level storage sources task signature license origin pinned timings_ms",
 	},
 	"run_inference": {
-		"model task inputs tensors input_file parameters device precision mode detail output_file explain cancel",
+		"model task inputs records tensors input_file parameters device precision mode detail output_file explain cancel",
 		"task outputs tensors similarity device tried ranking timings_ms cache recorded files truncated",
 	},
 	"run_benchmark": {

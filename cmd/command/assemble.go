@@ -138,8 +138,12 @@ func fingerprint(c config.Config) string {
 func (c *cli) plugIns(a *app) *engine.Registry {
 	r := &engine.Registry{}
 	r.RegisterProvider(a.runner)
-	r.RegisterTask(tasks.FeatureExtraction())
-	r.RegisterTask(tasks.ObjectDetection())
+	for _, t := range []engine.Task{
+		tasks.FeatureExtraction(), tasks.TextClassification(), tasks.TokenClassification(), tasks.QuestionAnswering(), tasks.FillMask(),
+		tasks.ZeroShotClassification(), tasks.TextRanking(), tasks.ObjectDetection(),
+	} {
+		r.RegisterTask(t)
+	}
 	for _, w := range []engine.Workload{
 		workloads.Latency(), workloads.Offline(), workloads.Server(), workloads.ColdStart(), workloads.Memory(),
 		workloads.Fetch(), workloads.Import(), workloads.Accuracy(),

@@ -21,10 +21,12 @@ func (c *cli) infer() *cobra.Command {
 		Short: "Run a model on texts, pictures or raw tensors",
 		Example: `  ipfs-accelerate infer minilm "a first sentence" "a second" --parameters '{"similarity":true}'
   ipfs-accelerate infer blazeface photo.jpg --parameters '{"annotate":true}'
+  ipfs-accelerate infer reader '{"question":"Who lives here?","context":"Anna lives here."}'
   ipfs-accelerate infer model.onnx --tensor input=x.npy --output-file y.npy`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r.Model, r.Inputs = args[0], args[1:]
+			r.Model = args[0]
+			r.Inputs, r.Records = inputs(args[1:])
 			if full {
 				r.Detail = "full"
 			}
@@ -57,6 +59,18 @@ func (c *cli) infer() *cobra.Command {
 	return cmd
 }
 
+// inputs tells records, which are JSON objects, from texts and paths. Either
+// all are records or none is.
+func inputs(args []string) (texts []string, records []engine.Object) {
+	for _, arg := range args {
+		if !strings.HasPrefix(arg, "{") || !json.Valid([]byte(arg)) {
+			return args, nil
+		}
+		records = append(records, engine.Object{RawMessage: json.RawMessage(arg)})
+	}
+	return nil, records
+}
+
 func (c *cli) runInfer(cmd *cobra.Command, a *app, r engine.InferRequest) error {
 	report, done := c.progress()
 	answer, err := a.engine.Infer(cmd.Context(), r, report)
@@ -83,7 +97,7 @@ func printInference(w io.Writer, a engine.Inference) {
 		case o.Dim > 0:
 			row(w, "%d\t%d numbers\t%v…", o.Item, o.Dim, o.Preview)
 		case o.Score != nil:
-			row(w, "%d\t%s\t%.3f", o.Item, o.Label, *o.Score)
+			row(w, "%d\t%s\t%.3f", o.Item, found(o), *o.Score)
 		}
 	}
 	for _, t := range a.Tensors {
@@ -98,6 +112,19 @@ func printInference(w io.Writer, a engine.Inference) {
 		row(w, "kept\t%s\t%s", f.URI, humanBytes(f.Bytes))
 	}
 	row(w, "%s", a.Summary)
+}
+
+// found is what an output says, in a few words.
+func found(o engine.Output) string {
+	switch {
+	case o.Answer != nil:
+		return fmt.Sprintf("%q", *o.Answer)
+	case o.TokenStr != "":
+		return o.TokenStr + "\t" + o.Sequence
+	case o.Word != "":
+		return o.EntityGroup + o.Entity + "\t" + o.Word
+	}
+	return o.Label
 }
 
 func printMatrix(w io.Writer, m [][]float64) {

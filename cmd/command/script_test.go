@@ -81,6 +81,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("IPFS_ACCELERATE_HOME", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("ORT_LIB", library)
 			env.Setenv("EXAMPLES", examples)
+			env.Setenv("HEADS", filepath.Join(filepath.Dir(examples), "cmd", "ipfs-accelerate-native", "testdata", "heads"))
 			env.Setenv("PROGRAM", program)
 			if dir, err := os.MkdirTemp("/dev/shm", "models-"); err == nil { //nolint:usetesting // it must be on another file system
 				env.Setenv("ELSEWHERE", dir)

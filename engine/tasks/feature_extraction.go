@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -53,35 +52,23 @@ const tokenBudget = 512
 
 // Load reads the tokenizer and settings.
 func (featureExtraction) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
-	g, err := graphOf(m)
+	e, g, err := loadEncoder(m)
 	if err != nil {
 		return nil, err
-	}
-	data, err := m.ReadFile("tokenizer.json", maxTokenizer)
-	if err != nil {
-		return nil, err
-	}
-	tok, err := tokenizer.Load(data)
-	if err != nil {
-		return nil, engine.Errorf(engine.ErrModelInvalid, "tokenizer.json: %w", err)
 	}
 	settings, err := embeddingSettings(m)
 	if err != nil {
 		return nil, err
 	}
-	p := &embedder{tok: tok, settings: settings, inputs: g.Inputs}
-	if p.output, err = embeddingOutput(g.Outputs); err != nil {
-		return nil, err
-	}
-	return p, p.checkInputs()
+	out, err := embeddingOutput(g.Outputs)
+	return &embedder{e, settings, out.Name}, err
 }
 
 // embedder is the pipeline of feature-extraction.
 type embedder struct {
-	tok      *tokenizer.Tokenizer
+	encoder
 	settings embedding
-	inputs   []engine.ValueInfo
-	output   engine.ValueInfo
+	output   string
 }
 
 // embeddingOutput picks what holds the vectors: one per text, or per token.
@@ -95,16 +82,6 @@ func embeddingOutput(outs []engine.ValueInfo) (engine.ValueInfo, error) {
 		return outs[0], nil
 	}
 	return engine.ValueInfo{}, engine.Errorf(engine.ErrModelInvalid, "the model has no float32 output to take vectors from")
-}
-
-func (p *embedder) checkInputs() error {
-	for _, v := range p.inputs {
-		if !slices.Contains([]string{"input_ids", "attention_mask", "token_type_ids"}, v.Name) || v.DType != engine.Int64 {
-			return engine.Errorf(engine.ErrModelInvalid, "the model takes %s %q, which no text gives", v.DType, v.Name).
-				WithHint("it is no text encoder; pass raw tensors")
-		}
-	}
-	return nil
 }
 
 func (p *embedder) Close() error { return nil }
@@ -133,10 +110,12 @@ func (p *embedder) Run(ctx context.Context, s engine.Sessions, r engine.Request)
 	}
 	a.Timings.Preprocess = since(&began)
 	vectors := make([][]float32, len(encoded))
-	for _, batch := range batches(encoded, r.BatchSize) {
-		if err := p.runBatch(ctx, session, o, encoded, batch, vectors); err != nil {
-			return a, err
-		}
+	err = p.run(ctx, session, encoded, r.BatchSize, []want{{output: p.output}}, func(i int, rows []row) error {
+		vectors[i], err = pool(o.Pooling, rows[0], len(encoded[i].IDs))
+		return err
+	})
+	if err != nil {
+		return a, err
 	}
 	a.Timings.Run = since(&began)
 	p.finish(&a, o, encoded, vectors, r.Full)
@@ -150,71 +129,6 @@ func since(t *time.Time) float64 {
 	d := now.Sub(*t)
 	*t = now
 	return float64(d) / float64(time.Millisecond)
-}
-
-// batches groups the texts for runs: of like length, so that little is
-// padding, and within the token budget. size bounds a batch if it is positive.
-func batches(encoded []tokenizer.Encoding, size int) [][]int {
-	order := make([]int, len(encoded))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(encoded[a].IDs), len(encoded[b].IDs)) })
-	var out [][]int
-	for len(order) > 0 {
-		n := 1
-		for n < len(order) && (size <= 0 && (n+1)*len(encoded[order[n]].IDs) <= tokenBudget || n < size) {
-			n++
-		}
-		out, order = append(out, order[:n]), order[n:]
-	}
-	return out
-}
-
-// runBatch runs the texts whose numbers are in batch and puts their vectors
-// in place.
-func (p *embedder) runBatch(ctx context.Context, s engine.Session, o embedding, encoded []tokenizer.Encoding, batch []int, vectors [][]float32) error {
-	length := 0
-	for _, i := range batch {
-		length = max(length, len(encoded[i].IDs))
-	}
-	out, err := s.Run(ctx, p.tensors(encoded, batch, length))
-	if err != nil {
-		return err
-	}
-	t := out[p.output.Name]
-	if t == nil {
-		return engine.Errorf(engine.ErrModelInvalid, "the model gave no %q", p.output.Name)
-	}
-	values, err := engine.Values[float32](t)
-	if err != nil {
-		return err
-	}
-	return pool(o.Pooling, t.Shape, values, encoded, batch, length, vectors)
-}
-
-// tensors makes the model's inputs [batch, length], padded at the end.
-func (p *embedder) tensors(encoded []tokenizer.Encoding, batch []int, length int) engine.Tensors {
-	n := len(batch) * length
-	ids, mask, types := make([]int64, n), make([]int64, n), make([]int64, n)
-	for row, i := range batch {
-		at := row * length
-		copy(ids[at:], encoded[i].IDs)
-		copy(types[at:], encoded[i].TypeIDs)
-		for j := range length {
-			if j < len(encoded[i].IDs) {
-				mask[at+j] = 1
-			} else {
-				ids[at+j] = p.tok.PadID()
-			}
-		}
-	}
-	all := map[string][]int64{"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-	in := engine.Tensors{}
-	for _, v := range p.inputs {
-		in[v.Name] = engine.NewTensor([]int64{int64(len(batch)), int64(length)}, all[v.Name])
-	}
-	return in
 }
 
 // finish turns vectors into the answer.

@@ -5,29 +5,18 @@ import (
 	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
 )
 
-// pool makes one vector of each text's token vectors; an output of rank 2 has
-// them pooled already.
-func pool(how string, shape []int64, values []float32, encoded []tokenizer.Encoding, batch []int, length int, vectors [][]float32) error {
-	rows := int64(len(batch))
+// pool makes one vector of a text's token vectors; a row of rank 1 has them
+// pooled already.
+func pool(how string, r row, tokens int) ([]float32, error) {
 	switch {
-	case len(shape) == 2 && shape[0] == rows && shape[1] > 0:
-		dim := int(shape[1])
-		for row, i := range batch {
-			vectors[i] = slices.Clone(values[row*dim : (row+1)*dim])
-		}
-		return nil
-	case len(shape) == 3 && shape[0] == rows && shape[1] == int64(length) && shape[2] > 0:
-		dim := int(shape[2])
-		for row, i := range batch {
-			at := row * length * dim
-			vectors[i] = poolTokens(how, values[at:at+len(encoded[i].IDs)*dim], dim)
-		}
-		return nil
+	case len(r.shape) == 1 && r.shape[0] > 0:
+		return slices.Clone(r.values), nil
+	case len(r.shape) == 2 && r.shape[0] == int64(tokens) && r.shape[1] > 0:
+		return poolTokens(how, r.values, int(r.shape[1])), nil
 	}
-	return engine.Errorf(engine.ErrModelInvalid, "the model's output has shape %v; vectors need [batch, dim] or [batch, tokens, dim]", shape)
+	return nil, engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; vectors need [batch, dim] or [batch, tokens, dim]", r.shape)
 }
 
 // poolTokens combines the vectors of a text's tokens, padding not among them.

@@ -295,6 +295,11 @@ func (t *Tokenizer) Decode(ids []int64, special bool) string {
 		}
 		tokens = append(tokens, t.Token(id))
 	}
+	return t.Join(tokens)
+}
+
+// Join makes a text of tokens, as they stand in the vocabulary.
+func (t *Tokenizer) Join(tokens []string) string {
 	if t.decoder == nil {
 		return strings.Join(tokens, " ")
 	}

@@ -166,7 +166,13 @@ func (t *Tokenizer) loadModel(f *modelFile) error {
 	if err != nil {
 		return err
 	}
-	t.model, t.ids = m, vocab
+	t.model, t.ids, t.unknown = m, vocab, -1
+	t.prefixed = f.kind() == "WordPiece" || f.Prefix != nil && *f.Prefix != ""
+	if id, ok := vocab[f.Unknown]; ok && f.Unknown != "" {
+		t.unknown = int64(id)
+	} else if f.UnknownID != nil {
+		t.unknown = int64(*f.UnknownID)
+	}
 	most := int32(-1)
 	for _, id := range vocab {
 		most = max(most, id)

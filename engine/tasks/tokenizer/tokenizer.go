@@ -20,6 +20,8 @@ type Tokenizer struct {
 	texts             []string         // of ids
 	maxLength         int              // of the file's own truncation; 0 if it has none
 	padID             int64
+	unknown           int64 // -1 if there is none
+	prefixed          bool
 }
 
 // Options say how a text is encoded. The zero value is with special tokens and
@@ -77,6 +79,13 @@ func (t *Tokenizer) Token(id int64) string {
 	return t.texts[id]
 }
 
+// UnknownID is the id of what the vocabulary does not have, -1 if it has none.
+func (t *Tokenizer) UnknownID() int64 { return t.unknown }
+
+// HasPrefix reports whether tokens that continue a word are marked as such, as
+// by ##.
+func (t *Tokenizer) HasPrefix() bool { return t.prefixed }
+
 // Size is one more than the highest id.
 func (t *Tokenizer) Size() int {
 	n := len(t.texts)
@@ -122,6 +131,37 @@ func (t *Tokenizer) EncodeWith(o Options, texts ...string) Encoding {
 	}
 	truncate(parts, o, room)
 	return assemble(template, parts, o.Places)
+}
+
+// Windows returns the ids of two texts, the second in as many parts as it takes
+// to keep to o.Limit; neighbouring parts share stride tokens.
+func (t *Tokenizer) Windows(o Options, stride int, first, second string) []Encoding {
+	a, b := t.sequence(valid(first), o.Places, -1), t.sequence(valid(second), o.Places, -1)
+	room := o.Limit - specials(t.post.pair) - len(a.IDs)
+	if o.Limit <= 0 || len(b.IDs) <= room {
+		return []Encoding{assemble(t.post.pair, []Encoding{a, b}, o.Places)}
+	}
+	if room <= stride { // the first leaves no room: it is cut
+		a.cut(max(o.Limit-specials(t.post.pair)-stride-1, 0))
+		room = stride + 1
+	}
+	var out []Encoding
+	for from := 0; ; from += room - stride {
+		part := b.part(from, min(from+room, len(b.IDs)))
+		out = append(out, assemble(t.post.pair, []Encoding{a, part}, o.Places))
+		if from+room >= len(b.IDs) {
+			return out
+		}
+	}
+}
+
+// part is the tokens from one to another.
+func (e *Encoding) part(from, to int) Encoding {
+	p := Encoding{IDs: e.IDs[from:to]}
+	if e.Offsets != nil {
+		p.Offsets, p.Words = e.Offsets[from:to], e.Words[from:to]
+	}
+	return p
 }
 
 // truncate cuts the texts to room ids together; -1 is no limit.

@@ -1,0 +1,165 @@
+package tasks
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
+)
+
+// An encoder is what tasks on text encoders share: tokens in, padded batches
+// through the model, rows of outputs out.
+type encoder struct {
+	tok    *tokenizer.Tokenizer
+	inputs []engine.ValueInfo
+}
+
+// loadEncoder reads the tokenizer, and checks that the model takes what text
+// gives.
+func loadEncoder(m *engine.Model) (encoder, engine.Graph, error) {
+	g, err := graphOf(m)
+	if err != nil {
+		return encoder{}, g, err
+	}
+	data, err := m.ReadFile("tokenizer.json", maxTokenizer)
+	if err != nil {
+		return encoder{}, g, err
+	}
+	tok, err := tokenizer.Load(data)
+	if err != nil {
+		return encoder{}, g, engine.Errorf(engine.ErrModelInvalid, "tokenizer.json: %w", err)
+	}
+	for _, v := range g.Inputs {
+		if !slices.Contains([]string{"input_ids", "attention_mask", "token_type_ids"}, v.Name) || v.DType != engine.Int64 {
+			return encoder{}, g, engine.Errorf(engine.ErrModelInvalid, "the model takes %s %q, which no text gives", v.DType, v.Name).
+				WithHint("it is no text encoder; pass raw tensors")
+		}
+	}
+	return encoder{tok, g.Inputs}, g, nil
+}
+
+// output returns the output of a name, or else the only one of float32.
+func output(g engine.Graph, name string) (string, error) {
+	var found []string
+	for _, v := range g.Outputs {
+		if v.Name == name {
+			return name, nil
+		}
+		if v.DType == engine.Float32 {
+			found = append(found, v.Name)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	return "", engine.Errorf(engine.ErrModelInvalid, "the model has no output %q", name).WithHint("it may be for another task; pass raw tensors")
+}
+
+// batches groups the texts for runs: of like length, so that little is
+// padding, and within the token budget. size bounds a batch if it is positive.
+func batches(encoded []tokenizer.Encoding, size int) [][]int {
+	order := make([]int, len(encoded))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(encoded[a].IDs), len(encoded[b].IDs)) })
+	var out [][]int
+	for len(order) > 0 {
+		n := 1
+		for n < len(order) && (size <= 0 && (n+1)*len(encoded[order[n]].IDs) <= tokenBudget || n < size) {
+			n++
+		}
+		out, order = append(out, order[:n]), order[n:]
+	}
+	return out
+}
+
+// A row is what an output has for one text: its numbers, and the shape of
+// them. Where there is a dimension of tokens, padding is not among them.
+type row struct {
+	values []float32
+	shape  []int64
+}
+
+// A want is the name of an output, and whether one of two dimensions is for
+// texts and tokens; one of three always is.
+type want struct {
+	output string
+	tokens bool
+}
+
+// run puts the texts through the model, and hands on the rows of the wanted
+// outputs text by text.
+func (e encoder) run(ctx context.Context, s engine.Session, encoded []tokenizer.Encoding, size int, wants []want, take func(i int, rows []row) error) error {
+	for _, batch := range batches(encoded, size) {
+		length := 0
+		for _, i := range batch {
+			length = max(length, len(encoded[i].IDs))
+		}
+		out, err := s.Run(ctx, e.tensors(encoded, batch, length))
+		if err != nil {
+			return err
+		}
+		for at, i := range batch {
+			rows := make([]row, len(wants))
+			for k, w := range wants {
+				if rows[k], err = w.row(out[w.output], at, len(batch), length, len(encoded[i].IDs)); err != nil {
+					return err
+				}
+			}
+			if err := take(i, rows); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// row cuts one text's part out of an output.
+func (w want) row(t *engine.Tensor, at, batch, length, tokens int) (row, error) {
+	if t == nil {
+		return row{}, engine.Errorf(engine.ErrModelInvalid, "the model gave no %q", w.output)
+	}
+	values, err := engine.Values[float32](t)
+	if err != nil {
+		return row{}, err
+	}
+	if len(t.Shape) < 1 || t.Shape[0] != int64(batch) || len(values) == 0 {
+		return row{}, engine.Errorf(engine.ErrModelInvalid, "the model's output %q has shape %v for a batch of %d", w.output, t.Shape, batch)
+	}
+	width := len(values) / batch
+	r := row{values[at*width : (at+1)*width], slices.Clone(t.Shape[1:])}
+	if w.tokens || len(t.Shape) > 2 {
+		if len(t.Shape) < 2 || t.Shape[1] != int64(length) {
+			return row{}, engine.Errorf(engine.ErrModelInvalid, "the model's output %q has shape %v for texts of %d tokens", w.output, t.Shape, length)
+		}
+		r.values, r.shape[0] = r.values[:width/length*tokens], int64(tokens)
+	}
+	return r, nil
+}
+
+// tensors makes the model's inputs [batch, length], padded at the end.
+func (e encoder) tensors(encoded []tokenizer.Encoding, batch []int, length int) engine.Tensors {
+	n := len(batch) * length
+	ids, mask, types := make([]int64, n), make([]int64, n), make([]int64, n)
+	for row, i := range batch {
+		at := row * length
+		copy(ids[at:], encoded[i].IDs)
+		copy(types[at:], encoded[i].TypeIDs)
+		for j := range length {
+			if j < len(encoded[i].IDs) {
+				mask[at+j] = 1
+			} else {
+				ids[at+j] = e.tok.PadID()
+			}
+		}
+	}
+	all := map[string][]int64{"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+	in := engine.Tensors{}
+	for _, v := range e.inputs {
+		in[v.Name] = engine.NewTensor([]int64{int64(len(batch)), int64(length)}, all[v.Name])
+	}
+	return in
+}

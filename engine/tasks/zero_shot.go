@@ -1,0 +1,141 @@
+package tasks
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
+)
+
+// ZeroShotClassification returns the task "zero-shot-classification": which of
+// the caller's labels fit a text, by a model that was trained to tell whether
+// one sentence follows from another (NLI).
+func ZeroShotClassification() engine.Task { return zeroShot{} }
+
+type zeroShot struct{}
+
+var _ engine.Documenter = zeroShot{}
+
+func (zeroShot) Name() string { return "zero-shot-classification" }
+
+// Doc describes the parameters.
+func (zeroShot) Doc() string {
+	return `# zero-shot-classification
+
+Which of your own labels fit each text. The model must be one for natural language inference: text-classification with a label
+"entailment".
+
+| parameter | default | meaning |
+|---|---|---|
+| candidate_labels | needed | the labels, as a list |
+| hypothesis_template | "This example is {}." | the sentence that each label is put in |
+| multi_label | false | several may fit: each is scored by itself |
+| max_length | the model's | tokens of text and sentence; the text is cut |
+
+Each output has label and score, the best first.
+`
+}
+
+// Load reads the tokenizer and finds the label that means yes.
+func (zeroShot) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
+	c, err := loadClassifier(m)
+	if err != nil {
+		return nil, err
+	}
+	p := &zeroShotPipeline{c, -1}
+	for i := range len(c.config.Labels) {
+		if strings.HasPrefix(strings.ToLower(c.config.label(i)), "entail") {
+			p.entailment = i
+		}
+	}
+	if p.entailment < 0 {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "none of the model's labels is \"entailment\"").
+			WithHint("zero-shot-classification needs a model for natural language inference; or compare texts and labels by feature-extraction with {\"similarity\":true}")
+	}
+	return p, nil
+}
+
+type zeroShotPipeline struct {
+	*classifier
+	entailment int
+}
+
+// candidates are the parameters.
+type candidates struct {
+	Labels    []string `json:"candidate_labels"`
+	Template  string   `json:"hypothesis_template"`
+	Multi     bool     `json:"multi_label"`
+	MaxLength int      `json:"max_length"`
+}
+
+func (o candidates) check() error {
+	switch {
+	case len(o.Labels) == 0:
+		return engine.Errorf(engine.ErrInvalidArgument, "no candidate_labels").WithHint("pass parameters {\"candidate_labels\":[\"sport\",\"politics\"]}")
+	case !strings.Contains(o.Template, "{}"):
+		return engine.Errorf(engine.ErrInvalidArgument, "hypothesis_template has no {} for the label")
+	}
+	return nil
+}
+
+// Run asks of each label whether it follows from the text.
+func (p *zeroShotPipeline) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
+	o := candidates{Template: "This example is {}.", MaxLength: p.limit}
+	if err := readParameters(r.Parameters, &o); err != nil {
+		return engine.Answer{}, err
+	}
+	if err := o.check(); err != nil {
+		return engine.Answer{}, err
+	}
+	var a engine.Answer
+	began := time.Now()
+	var encoded []tokenizer.Encoding
+	for _, item := range r.Items {
+		t, err := textOf(item)
+		if err != nil {
+			return a, err
+		}
+		for _, label := range o.Labels {
+			hypothesis := strings.Replace(o.Template, "{}", label, 1)
+			encoded = append(encoded, p.tok.EncodePair(tokenizer.Options{Limit: o.MaxLength, OnlyFirst: true}, t.Text, hypothesis))
+		}
+		if ctx.Err() != nil {
+			return a, ctx.Err()
+		}
+	}
+	a.Timings.Preprocess = since(&began)
+	logits, err := p.scores(ctx, s, encoded, r.BatchSize)
+	if err != nil {
+		return a, err
+	}
+	a.Timings.Run = since(&began)
+	for i := range r.Items {
+		scores := p.likely(logits[i*len(o.Labels):(i+1)*len(o.Labels)], o.Multi)
+		for _, k := range best(scores, 0) {
+			a.Outputs = append(a.Outputs, engine.Output{Item: i, Label: o.Labels[k], Score: score6(scores[k])})
+		}
+	}
+	a.Timings.Postprocess = since(&began)
+	return a, nil
+}
+
+// likely scores labels: against "contradiction" each by itself, or against
+// each other.
+func (p *zeroShotPipeline) likely(logits [][]float32, multi bool) []float64 {
+	out := make([]float64, len(logits))
+	yes := make([]float32, len(logits))
+	for i, l := range logits {
+		yes[i] = l[p.entailment]
+		contradiction := 0
+		if p.entailment == 0 {
+			contradiction = len(l) - 1
+		}
+		out[i] = softmax([]float32{l[contradiction], yes[i]})[1]
+	}
+	if multi || len(logits) == 1 {
+		return out
+	}
+	return softmax(yes)
+}
