@@ -30,7 +30,7 @@ func (a *app) observe(serving bool) (engine.Observer, error) {
 		return nil, nil //nolint:nilnil // nobody is told, which is no error
 	}
 	a.watch = &observers{metrics: metrics.New(metrics.Options{
-		Version: Version, Logger: a.log, Runners: a.runner.Children, GPUs: hardware.ReadGPUs,
+		Version: Version, Logger: a.log, Runners: a.runner.Children, GPUs: hardware.ReadGPUs, Peers: a.knownPeers,
 		Stats:  func() engine.Stats { return a.engine.Stats() }, // there is no engine yet
 		Health: func(ctx context.Context) engine.Health { return a.engine.Health(ctx) },
 	})}
@@ -41,6 +41,22 @@ func (a *app) observe(serving bool) (engine.Observer, error) {
 		}
 	}
 	return a.watch, nil
+}
+
+// knownPeers are the peers of the host, if they are used and it runs.
+func (a *app) knownPeers(ctx context.Context) []metrics.Peer {
+	if !a.settings().P2P.Enabled {
+		return nil // to ask would keep a host that others started
+	}
+	s, err := a.peers.Status(ctx, false)
+	if err != nil {
+		return nil // none runs
+	}
+	out := make([]metrics.Peer, len(s.Peers))
+	for i, p := range s.Peers {
+		out[i] = metrics.Peer{ID: p.ID, Bytes: p.Bytes, Connected: p.Connected}
+	}
+	return out
 }
 
 // Inferred tells of an inference.

@@ -40,6 +40,8 @@ var (
 	sessionBytes  = define("sessions_bytes", "gauge", "What the open models are thought to take.")
 	deviceOK      = define("device_ok", "gauge", "Whether the last canary of a device went right; one that did not is not used.", "device")
 	sourceSuccess = define("source_last_success_timestamp_seconds", "gauge", "When a source last gave something, if it has since the start.", "source")
+	peerBytes     = define("peer_bytes_total", "counter", "Verified bytes that a peer gave since the host of peers started.", "peer")
+	peerConnected = define("peer_connected", "gauge", "Whether a known peer is connected.", "peer")
 	runners       = define("runners", "gauge", "Processes that hold models, the spare included.")
 	runnerMemory  = define("runner_resident_memory_bytes", "gauge", "Resident memory of a runner (Linux).", "pid")
 	runnerCPU     = define("runner_cpu_seconds_total", "counter", "Processor time of a runner (Linux).", "pid")
@@ -52,7 +54,7 @@ var (
 	buildInfo     = define("build_info", "gauge", "1; the labels are versions.", "version", "goversion")
 
 	looked = []definition{
-		queued, running, sessionsOpen, sessionBytes, deviceOK, sourceSuccess, runners, runnerMemory, runnerCPU, temperature, throttles,
+		queued, running, sessionsOpen, sessionBytes, deviceOK, sourceSuccess, peerBytes, peerConnected, runners, runnerMemory, runnerCPU, temperature, throttles,
 		gpuBusy, gpuMemory, gpuPower, gpuThrottled, buildInfo,
 	}
 	counted = []definition{toolCalls, toolSeconds, phaseSeconds, inferences, cacheHits, fetchSeconds, sourceBytes, sourceErrors}

@@ -25,7 +25,15 @@ type Options struct {
 	Health  func(ctx context.Context) engine.Health // of the engine
 	Runners func() []int                            // process ids
 	GPUs    func(ctx context.Context) []hardware.GPUReading
-	Logger  *slog.Logger // nil means silence
+	Peers   func(ctx context.Context) []Peer // that are known, if peers are used
+	Logger  *slog.Logger                     // nil means silence
+}
+
+// A Peer is a machine that models come from.
+type Peer struct {
+	ID        string
+	Bytes     int64 // verified
+	Connected bool
 }
 
 // Metrics are the numbers of one server. It is safe for concurrent use.
@@ -174,6 +182,10 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 		if src.LastSuccess != nil {
 			sourceSuccess.gauge(out, float64(src.LastSuccess.Unix()), src.Name)
 		}
+	}
+	for _, p := range s.o.Peers(ctx) {
+		peerBytes.gauge(out, float64(p.Bytes), p.ID)
+		peerConnected.gauge(out, *number01(&p.Connected), p.ID)
 	}
 	pids := s.o.Runners()
 	runners.gauge(out, float64(len(pids)))

@@ -36,6 +36,7 @@ func newMetrics() *Metrics {
 			}
 		},
 		Runners: func() []int { return []int{os.Getpid()} },
+		Peers:   func(context.Context) []Peer { return []Peer{{ID: "12D3KooW", Bytes: 7, Connected: true}} },
 		GPUs: func(context.Context) []hardware.GPUReading {
 			busy, hot := 0.25, true
 			return []hardware.GPUReading{{Card: "nvidia:0", Busy: &busy, Celsius: &busy, MemoryUsed: &busy, Watts: &busy, Throttled: &hot}, {Card: "nvidia:1"}}
@@ -62,6 +63,7 @@ func TestMetrics_numbers(t *testing.T) {
 	}
 	for _, want := range []string{
 		`ipfs_accelerate_tool_calls_total{code="ok",tool="run_inference"} 1`,
+		`ipfs_accelerate_peer_bytes_total{peer="12D3KooW"} 7`, `ipfs_accelerate_peer_connected{peer="12D3KooW"} 1`,
 		`ipfs_accelerate_gpu_busy_ratio{card="nvidia:0"} 0.25`, `ipfs_accelerate_gpu_throttled{card="nvidia:0"} 1`,
 		`ipfs_accelerate_inference_phase_duration_seconds_sum{phase="compute"} 0.004`,
 		`ipfs_accelerate_tool_calls_total{code="model_not_found",tool="run_inference"} 1`,
