@@ -22,6 +22,7 @@ import (
 const (
 	pipelined     = 64 // requests on one stream that are not answered yet
 	answerTimeout = 20 * time.Second
+	maxDAGs       = 8        // requests for all nodes below one, at a time
 	maxCached     = 64 << 20 // bytes of nodes that are kept for their next asker
 )
 
@@ -29,9 +30,10 @@ const (
 // nodes all at once.
 type blobLender struct {
 	host host.Host
+	dags chan struct{} // has room for requests for whole DAGs
 
 	mu    sync.Mutex // guards all below
-	lines map[peer.ID]*line
+	lines map[peer.ID]*slot
 	nodes map[cid.Cid][]byte // verified
 	bytes int
 }
@@ -39,7 +41,7 @@ type blobLender struct {
 var _ lender = (*blobLender)(nil)
 
 func newBlobLender(h host.Host) *blobLender {
-	return &blobLender{host: h, lines: make(map[peer.ID]*line), nodes: make(map[cid.Cid][]byte)}
+	return &blobLender{host: h, lines: make(map[peer.ID]*slot), dags: make(chan struct{}, maxDAGs), nodes: make(map[cid.Cid][]byte)}
 }
 
 func (b *blobLender) protocols() []string { return []string{blobProtocol} }
@@ -77,6 +79,15 @@ func (b *blobLender) ask(ctx context.Context, p peer.ID, c cid.Cid) ([]byte, err
 
 // dag gets all nodes below c at once, keeps them, and returns the block of c.
 func (b *blobLender) dag(ctx context.Context, p peer.ID, root cid.Cid) ([]byte, error) {
+	select {
+	case b.dags <- struct{}{}:
+		defer func() { <-b.dags }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if block, ok := b.cached(root); ok { // it came while others were waited for
+		return block, nil
+	}
 	stream, err := b.host.NewStream(ctx, p, blobProtocol)
 	if err != nil {
 		return nil, err
@@ -179,34 +190,47 @@ func (b *blobLender) hello(ctx context.Context, p peer.ID) error {
 }
 
 // line returns the stream for blocks of p, which it opens if there is none that
-// lives.
+// lives. Several who need one open one.
 func (b *blobLender) line(ctx context.Context, p peer.ID) (*line, error) {
 	b.mu.Lock()
-	l := b.lines[p]
+	s, ok := b.lines[p]
+	if !ok {
+		s = &slot{turn: make(chan struct{}, 1)}
+		b.lines[p] = s
+	}
 	b.mu.Unlock()
-	if l != nil && !l.dead() {
-		return l, nil
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if s.line != nil && !s.line.dead() {
+		return s.line, nil
 	}
 	stream, err := b.host.NewStream(ctx, p, blobProtocol)
 	if err != nil {
 		return nil, err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if other := b.lines[p]; other != nil && !other.dead() { // somebody was faster
-		return other, stream.Close()
-	}
-	l = newLine(stream)
-	b.lines[p] = l
-	return l, nil
+	s.line = newLine(stream)
+	return s.line, nil
+}
+
+// A slot is where a peer's line is.
+type slot struct {
+	turn chan struct{} // has room for who looks at the line
+	line *line
 }
 
 // close ends all lines and waits for them.
 func (b *blobLender) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, l := range b.lines {
-		l.end()
+	for _, s := range b.lines {
+		s.turn <- struct{}{}
+		if s.line != nil {
+			s.line.end()
+		}
 	}
 }
 

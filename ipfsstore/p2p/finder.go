@@ -56,6 +56,9 @@ type search struct {
 	err     error // of a peer in trouble
 }
 
+// errPaused says that the peers there are have failed too often.
+var errPaused = errors.New("the peers that are left fail, and are not asked for a while")
+
 // An answer is what one peer said.
 type answer struct {
 	block []byte
@@ -86,7 +89,7 @@ func (f *finder) get(ctx context.Context, c cid.Cid) ([]byte, error) {
 func (s *search) candidates() []peer.ID {
 	var out []peer.ID
 	for _, p := range s.f.host.Network().Peers() {
-		if !slices.Contains(s.tried, p) && s.f.speaks(p) {
+		if !slices.Contains(s.tried, p) && s.f.speaks(p) && !s.f.ledger.isBanned(p) {
 			out = append(out, p)
 		}
 	}
@@ -132,8 +135,12 @@ func (s *search) more(ctx context.Context) bool {
 	if s.asking >= maxAsked || len(s.tried) >= maxAbsences {
 		return false
 	}
-	p, ok := s.f.ledger.pick(s.candidates())
+	from := s.candidates()
+	p, ok := s.f.ledger.pick(from)
 	if !ok {
+		if len(from) > 0 && s.err == nil { // they may have it: that they are left alone is no answer
+			s.err = errPaused
+		}
 		return false
 	}
 	s.tried, s.asking = append(s.tried, p), s.asking+1

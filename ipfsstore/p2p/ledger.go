@@ -152,6 +152,14 @@ func (l *ledger) ban(p peer.ID) {
 	l.of(p).banned = true
 }
 
+// isBanned reports whether p has lied.
+func (l *ledger) isBanned(p peer.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.entries[p]
+	return ok && e.banned
+}
+
 // snapshot returns the entries, and the peers best first.
 func (l *ledger) snapshot() (map[peer.ID]entry, []peer.ID) {
 	l.mu.Lock()
