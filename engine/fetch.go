@@ -16,12 +16,13 @@ import (
 
 // A FetchRequest asks for a model.
 type FetchRequest struct {
-	Model    string   `json:"model,omitempty" jsonschema:"description=CID or /ipfs/CID[/path] or ipfs://CID or catalogue name[:tag] or path of a local file or folder in an allowed folder,example=minilm"`
+	Model    string   `json:"model,omitempty" jsonschema:"description=CID or /ipfs/CID[/path] or ipfs://CID or hf://org/name[@rev] or name[:tag] or path in an allowed folder,example=minilm"`
 	Name     string   `json:"name,omitempty" jsonschema:"description=Name to keep it under"`
 	Files    []string `json:"files,omitempty" jsonschema:"description=Only these files of it; * ? and ** match,example=*.json"`
 	Sources  []string `json:"sources,omitempty" jsonschema:"description=Names of configured sources to use; all if empty"`
 	MaxBytes int64    `json:"max_bytes,omitempty" jsonschema:"description=Refuse a larger model,default=4294967296,minimum=1"`
 	Pin      bool     `json:"pin,omitempty" jsonschema:"description=Keep it when space is needed"`
+	Exclude  []string `json:"-"` // patterns of files to leave out
 	Replace  bool     `json:"-"` // Name may be another model's; it is moved then
 	Mode     string   `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
 	Cancel   string   `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel"`
@@ -175,7 +176,7 @@ func (e *Engine) obtain(ctx context.Context, r FetchRequest, report func(Progres
 	}
 	start := time.Now()
 	got, err := e.o.Models.Fetch(ctx, r.Model, ipfsstore.FetchOptions{
-		Name: r.Name, Replace: r.Replace, Files: r.Files, Sources: r.Sources, MaxBytes: limit, Pin: r.Pin, Progress: progress,
+		Name: r.Name, Replace: r.Replace, Files: r.Files, Exclude: r.Exclude, Sources: r.Sources, MaxBytes: limit, Pin: r.Pin, Progress: progress,
 	})
 	e.asked(ctx, start, got.Sources, err)
 	if err != nil {
@@ -196,7 +197,7 @@ func (e *Engine) adopt(ctx context.Context, r FetchRequest, progress func(ipfsst
 	}
 	start := time.Now()
 	a, err := e.o.Models.Add(ctx, path, ipfsstore.AddOptions{
-		Name: r.Name, Suggest: catalogueName(path), Replace: r.Replace, Pin: r.Pin, Progress: progress,
+		Name: r.Name, Suggest: catalogueName(path), Replace: r.Replace, Pin: r.Pin, Include: r.Files, Exclude: r.Exclude, Progress: progress,
 	})
 	if err != nil {
 		return ipfsstore.Fetched{}, e.storeError(ctx, r.Model, err)
@@ -225,7 +226,7 @@ func (e *Engine) isPath(ctx context.Context, ref string) bool {
 // address, which is refused with the paths).
 func isPath(ref string) bool {
 	switch {
-	case strings.HasPrefix(ref, "/ipfs/"), strings.HasPrefix(ref, "ipfs://"):
+	case strings.HasPrefix(ref, "/ipfs/"), strings.HasPrefix(ref, "ipfs://"), strings.HasPrefix(ref, "hf://"):
 		return false
 	case ref == ".", ref == "..", filepath.IsAbs(ref):
 		return true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
@@ -51,6 +52,10 @@ func storeError(ref string, sources []string, err error) error {
 			Code: ErrModelChanged, Message: err.Error(), Err: err,
 			Hint: "the file was edited after it was added; add the folder again for a new CID, or call fetch_model_cid with a source that has the old bytes",
 		}
+	case errors.Is(err, ipfsstore.ErrOffline):
+		return &Error{Code: ErrNotAllowed, Message: err.Error(), Hint: "unset HF_HUB_OFFLINE where the program is started, or name a model that is here: see models://", Err: err}
+	case errors.Is(err, ipfsstore.ErrDenied):
+		return &Error{Code: ErrNotAllowed, Message: err.Error(), Hint: "ask for access on the model's page of the hub, and set HF_TOKEN where the program is started", Err: err}
 	case errors.Is(err, ipfsstore.ErrNotFound):
 		return notFound(ref, sources, err)
 	case errors.Is(err, ipfsstore.ErrTooLarge):
@@ -71,12 +76,18 @@ func storeError(ref string, sources []string, err error) error {
 		return &Error{Code: ErrNotAllowed, Message: "a file of the model can't be read", Hint: "give the user that runs this program permission to read the model's files", Err: err}
 	case errors.Is(err, ipfsstore.ErrLinkOutside), errors.Is(err, ipfsstore.ErrUnsupportedCID), errors.Is(err, ipfsstore.ErrInvalidRef),
 		errors.Is(err, ipfsstore.ErrInvalidDAG):
-		return &Error{Code: ErrInvalidArgument, Message: err.Error(), Hint: "a model is a CID, /ipfs/CID, ipfs://CID, a name from models:// or a path", Err: err}
+		return &Error{Code: ErrInvalidArgument, Message: err.Error(), Hint: "a model is a CID, /ipfs/CID, ipfs://CID, hf://ORG/NAME, a name from models:// or a path", Err: err}
 	}
 	return err
 }
 
 func notFound(ref string, sources []string, err error) error {
+	if strings.HasPrefix(ref, "hf://") {
+		return &Error{
+			Code: ErrModelNotFound, Message: err.Error(), Err: err,
+			Hint: "check the model's name and revision, hf://ORG/NAME@REVISION, and its files; if it is private, set HF_TOKEN where the program is started",
+		}
+	}
 	e := &Error{Code: ErrModelNotFound, Message: "model \"" + ref + "\" is not here", Err: err, ValidValues: sources}
 	if len(sources) == 0 {
 		e.Hint = "no source is configured to fetch it from: name a trustless gateway with --source URL when the program is started, or pass the path of a model folder"

@@ -24,6 +24,8 @@ type AddOptions struct {
 	Profile   Profile        // which CIDs the files get
 	Copy      bool           // copy the files, so that later changes to them do not matter
 	Reference bool           // leave files that can't be linked where they are, instead of copying them
+	Include   []string       // patterns of the files of a folder to add, as in [FetchOptions]; none add all
+	Exclude   []string       // patterns of files to leave out all the same
 	Hidden    bool           // include files and folders whose name begins with a dot
 	Pin       bool           // see [Artifact]
 	Progress  func(Progress) // called for each leaf hashed; never concurrently
@@ -49,6 +51,9 @@ const maxSilentCopy = 1 << 30
 // it is called, [ErrNameTaken], [ErrDiskFull], [ErrInvalidRef] for the name or
 // the profile, and those of the file system.
 func (s *Store) Add(ctx context.Context, p string, o AddOptions) (Artifact, error) {
+	if err := checkPatterns(slices.Concat(o.Include, o.Exclude)); err != nil {
+		return Artifact{}, err
+	}
 	name, err := optionalName(o.Name)
 	if err != nil {
 		return Artifact{}, err
@@ -59,6 +64,9 @@ func (s *Store) Add(ctx context.Context, p string, o AddOptions) (Artifact, erro
 	}
 	l, err := s.list(p, o.Hidden)
 	if err != nil {
+		return Artifact{}, fmt.Errorf("add %s: %w", p, err)
+	}
+	if err := l.narrow(o.Include, o.Exclude); err != nil {
 		return Artifact{}, fmt.Errorf("add %s: %w", p, err)
 	}
 	st, err := s.newStaging(ctx)
@@ -171,7 +179,9 @@ func (im *importer) bringIn(ctx context.Context, o AddOptions) error {
 			if err != nil && (o.Reference || im.list.foreign) {
 				f.path, how = src, Reference
 			}
-			f.storage = how
+			if f.storage = how; how == HardLink && im.list.owned {
+				f.storage = Copy
+			}
 		}
 		if f.storage == "" {
 			fi, err := os.Lstat(src)

@@ -20,6 +20,8 @@ type rootRecord struct {
 	Pinned   bool         `json:"pinned,omitempty"`
 	Shared   bool         `json:"shared,omitempty"`
 	Origin   string       `json:"origin,omitempty"`
+	Named    bool         `json:"named,omitempty"`    // a caller has named Origin, so that it may be asked
+	Selected []string     `json:"selected,omitempty"` // patterns of the origin's files; none are all
 	License  string       `json:"license,omitempty"`
 	Task     string       `json:"task,omitempty"`
 	AddedAt  time.Time    `json:"added_at"`

@@ -25,6 +25,8 @@ type commitSet struct {
 	suggest  string // the one it gets if tag is "" and this is free; "" for none
 	move     bool   // tag may point elsewhere
 	origin   string // see Artifact
+	named    bool   // by the caller: origin may be asked for what is lost
+	selected []string
 	single   bool
 	complete bool
 	pin      bool
@@ -157,7 +159,7 @@ func userName() string {
 func (s *Store) newRecord(c *catalog, set *commitSet, links *linker) *rootRecord {
 	rec := &rootRecord{
 		Version: 1, Root: rootKey(set.root), Name: set.name, Single: set.single,
-		Complete: set.complete, Pinned: set.pin, Origin: set.origin, AddedAt: time.Now().UTC(), AddedBy: userName(), Files: links.records(),
+		Complete: set.complete, Pinned: set.pin, Origin: set.origin, Named: set.named, Selected: set.selected, AddedAt: time.Now().UTC(), AddedBy: userName(), Files: links.records(),
 	}
 	s.finish(rec)
 	rec.License, rec.Task = describe(rec)
@@ -166,7 +168,10 @@ func (s *Store) newRecord(c *catalog, set *commitSet, links *linker) *rootRecord
 		return rec
 	}
 	rec.AddedAt, rec.AddedBy, rec.Pinned = old.AddedAt, old.AddedBy, old.Pinned || set.pin
-	rec.Shared, rec.Origin = old.Shared, cmp.Or(rec.Origin, old.Origin)
+	rec.Shared = old.Shared
+	if !rec.Named && (old.Named || rec.Origin == "") {
+		rec.Origin, rec.Named, rec.Selected = old.Origin, old.Named, old.Selected
+	}
 	rec.License, rec.Task = cmp.Or(rec.License, old.License), cmp.Or(rec.Task, old.Task)
 	have := func(name string) bool { _, ok := set.files[name]; return ok }
 	for _, f := range old.Files {

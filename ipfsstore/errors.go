@@ -47,6 +47,11 @@ var (
 	// ErrDiskFull says that the store's file system has no room left. What was
 	// begun is not in the store; a fetch goes on where it ended.
 	ErrDiskFull = errors.New("disk full")
+	// ErrDenied says that an origin wants to know who asks, or refuses whoever
+	// asks.
+	ErrDenied = errors.New("access denied")
+	// ErrOffline says that nobody may be asked for what is not here.
+	ErrOffline = errors.New("offline")
 	// ErrPinned says that a pinned root was to be removed without force.
 	ErrPinned = errors.New("pinned")
 )

@@ -19,6 +19,7 @@ type FetchOptions struct {
 	// Files are patterns of the files to fetch, relative to the root: `*`, `?`
 	// and `[..]` within an element, `**` for any number of them. None fetch all.
 	Files    []string
+	Exclude  []string       // patterns of files to leave out all the same
 	Sources  []string       // names of the sources to ask; none ask all
 	MaxBytes int64          // refuse files of more bytes in all; 0 means what the disk has room for
 	Pin      bool           // see [Artifact]
@@ -43,7 +44,8 @@ type Fetched struct {
 }
 
 // Fetch makes the model that ref means part of the store, from its sources if it
-// is not there yet. With a path, the folder or file at its end is the model. A
+// is not there yet. With the scheme of an [Origin], such as hf://ORG/NAME, it
+// comes from there; those of its files that are chosen become a root of their own. With a path, the folder or file at its end is the model. A
 // fetch that is interrupted, even by the end of its process, is resumed by the
 // next one for the same root.
 //
@@ -52,6 +54,9 @@ type Fetched struct {
 // and whatever a source said.
 func (s *Store) Fetch(ctx context.Context, ref string, o FetchOptions) (Fetched, error) {
 	start := time.Now()
+	if origin, rest, ok := s.originOf(ref); ok {
+		return s.fetchNamed(ctx, origin, rest, o)
+	}
 	j, err := s.newFetch(ref, o)
 	if err != nil {
 		return Fetched{}, err
@@ -90,10 +95,10 @@ func (s *Store) newFetch(ref string, o FetchOptions) (*fetchJob, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPatterns(o.Files); err != nil {
+	if err := checkPatterns(slices.Concat(o.Files, o.Exclude)); err != nil {
 		return nil, err
 	}
-	sources, err := s.chosen(o.Sources)
+	sources, err := chosen(slices.Concat(s.sources, s.originSources(r)), o.Sources)
 	if err != nil {
 		return nil, err
 	}
@@ -103,18 +108,18 @@ func (s *Store) newFetch(ref string, o FetchOptions) (*fetchJob, error) {
 	}, nil
 }
 
-// chosen returns the sources of the given names.
-func (s *Store) chosen(names []string) ([]Source, error) {
+// chosen returns those of all sources that have the given names.
+func chosen(all []Source, names []string) ([]Source, error) {
 	if len(names) == 0 {
-		return s.sources, nil
+		return all, nil
 	}
 	var out []Source
 	for _, n := range names {
-		i := slices.IndexFunc(s.sources, func(src Source) bool { return src.Name() == n })
+		i := slices.IndexFunc(all, func(src Source) bool { return src.Name() == n })
 		if i < 0 {
 			return nil, fmt.Errorf("source %q: %w", n, ErrNotFound)
 		}
-		out = append(out, s.sources[i])
+		out = append(out, all[i])
 	}
 	return out, nil
 }
@@ -280,7 +285,7 @@ func (j *fetchJob) choose(t *tree) (map[string]*blob, []*blob, error) {
 		b := t.files[name]
 		if name == "" {
 			name = j.single()
-		} else if !matchAny(j.o.Files, name) {
+		} else if !wanted(j.o.Files, j.o.Exclude, name) {
 			continue
 		}
 		if names[name] = b; seen[b] {
@@ -292,8 +297,8 @@ func (j *fetchJob) choose(t *tree) (map[string]*blob, []*blob, error) {
 			return nil, nil, fmt.Errorf("%w: %d bytes and more, %d allowed", ErrTooLarge, total, j.o.MaxBytes)
 		}
 	}
-	if len(names) == 0 && len(j.o.Files) > 0 {
-		return nil, nil, fmt.Errorf("no file matches %q: %w", j.o.Files, ErrNotFound)
+	if len(names) == 0 && len(j.o.Files)+len(j.o.Exclude) > 0 {
+		return nil, nil, fmt.Errorf("no file of it matches %q: %w", selection(j.o.Files, j.o.Exclude), ErrNotFound)
 	}
 	return names, blobs, nil
 }

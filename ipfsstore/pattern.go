@@ -30,6 +30,12 @@ func matchAny(patterns []string, name string) bool {
 	return len(patterns) == 0
 }
 
+// wanted reports whether a file is to be taken: it matches include, if that has
+// patterns, and none of exclude.
+func wanted(include, exclude []string, name string) bool {
+	return matchAny(include, name) && (len(exclude) == 0 || !matchAny(exclude, name))
+}
+
 // matchParts keeps, for each count of pattern elements, whether they match the
 // name elements so far: no input makes it slow.
 func matchParts(pattern, name []string) bool {

@@ -21,6 +21,9 @@ type Options struct {
 	// Sources are asked for what the store lacks, in tier order: those of an
 	// earlier tier first, those of one tier all at once. Their names differ.
 	Sources []Source
+	// Origins are where models are fetched from by name; their names and
+	// schemes differ from each other and from the sources' names.
+	Origins []Origin
 	// MaxBytes is what the store may own (see [Usage]) in bytes: when it is
 	// nearly that much after an Add, an Import or a Fetch, models are removed
 	// as [Store.GC] does. 0 is no limit.
@@ -34,6 +37,7 @@ type Options struct {
 type Store struct {
 	dir     string
 	sources []Source
+	origins []Origin
 	log     *slog.Logger
 
 	maxBytes int64 // 0 is no limit
@@ -91,7 +95,7 @@ type Artifact struct {
 
 // A Progress says how far an import or a fetch has come. Done never decreases.
 type Progress struct {
-	Done, Total int64  // bytes; only those that were verified count
+	Done, Total int64  // bytes; only those that were verified count, of an origin those that came
 	Phase       string // "hash", "manifest", "leaves" or "sync"
 }
 
@@ -108,7 +112,7 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	s := &Store{dir: dir, sources: slices.Clone(o.Sources), log: o.Logger, maxBytes: o.MaxBytes, hashing: semaphore.NewWeighted(int64(hashers()))}
+	s := &Store{dir: dir, sources: slices.Clone(o.Sources), origins: slices.Clone(o.Origins), log: o.Logger, maxBytes: o.MaxBytes, hashing: semaphore.NewWeighted(int64(hashers()))}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -118,6 +122,14 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("open store: two sources are called %q", src.Name())
 		}
 		seen[src.Name()] = true
+	}
+	for _, o := range s.origins {
+		for _, name := range []string{o.Name(), o.Scheme() + "://"} {
+			if seen[name] {
+				return nil, fmt.Errorf("open store: two sources or origins are called %q", name)
+			}
+			seen[name] = true
+		}
 	}
 	return s, nil
 }

@@ -16,6 +16,7 @@ type listing struct {
 	base   string            // absolute path of what was added
 	single bool              // it is a file
 	files  []string          // slash-separated, relative to base; [""] if single
+	owned  bool              // the files are the store's own
 	links  map[string]string // symbolic links: name -> target
 	dirs   []string          // "" first; none if single
 	bytes  int64
@@ -180,4 +181,36 @@ func (l *listing) children() map[string][]string {
 		}
 	}
 	return out
+}
+
+// narrow leaves out the files that are not wanted, and the folders that have
+// nothing else. What links led to must be there still.
+func (l *listing) narrow(include, exclude []string) error {
+	if len(include)+len(exclude) == 0 || l.single {
+		return nil
+	}
+	unwanted := func(name string) bool { return !wanted(include, exclude, name) }
+	l.files = slices.DeleteFunc(l.files, unwanted)
+	for name := range l.links {
+		if unwanted(name) {
+			delete(l.links, name)
+		}
+	}
+	kept := map[string]bool{"": true}
+	l.bytes = 0
+	for _, name := range slices.Concat(l.files, sortedKeys(l.links)) {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			kept[dir] = true
+		}
+	}
+	for _, name := range l.files {
+		if fi, err := os.Stat(l.srcPath(name)); err == nil {
+			l.bytes += fi.Size()
+		}
+	}
+	l.dirs = slices.DeleteFunc(l.dirs, func(d string) bool { return !kept[d] })
+	if len(l.files)+len(l.links) == 0 {
+		return fmt.Errorf("no file of it matches %q: %w", selection(include, exclude), ErrNotFound)
+	}
+	return l.checkLinks()
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/workloads"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/hub"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/kubo"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/peers"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/trustless"
@@ -89,7 +90,11 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.store, err = ipfsstore.Open(filepath.Join(a.home, "store"), ipfsstore.Options{Sources: sources, MaxBytes: int64(conf.IPFS.StoreMax), Logger: a.log}); err != nil {
+	origins, err := openOrigins(conf.Config)
+	if err != nil {
+		return nil, err
+	}
+	if a.store, err = ipfsstore.Open(filepath.Join(a.home, "store"), ipfsstore.Options{Sources: sources, Origins: origins, MaxBytes: int64(conf.IPFS.StoreMax), Logger: a.log}); err != nil {
 		return nil, err
 	}
 	if a.db, err = benchdb.Open(filepath.Join(a.home, "benchdb"), benchdb.Options{
@@ -274,6 +279,17 @@ func (c *cli) openSources(conf config.Config, client *peers.Client) ([]ipfsstore
 		}
 	}
 	return append(out, near...), err
+}
+
+// openOrigins makes what models are fetched from by name.
+func openOrigins(conf config.Config) ([]ipfsstore.Origin, error) {
+	o := hub.FromEnvironment()
+	o.Endpoint, o.Idle = conf.IPFS.HubEndpoint, time.Duration(conf.IPFS.Timeout)
+	h, err := hub.New(o)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return []ipfsstore.Origin{h}, nil
 }
 
 // openSource makes a source: of a gateway, or of the node that is to be found.

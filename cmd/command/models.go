@@ -21,7 +21,7 @@ func (c *cli) models() *cobra.Command {
 	}
 	cmd.AddCommand(
 		c.modelsAdd(), c.modelsFetch(), c.modelsList(), c.modelsInfo(), c.modelsRemove(), c.modelsPin(true), c.modelsPin(false),
-		c.modelsVerify(), c.modelsGC(), c.modelsUsage(), c.modelsImport(), c.modelsExport(), c.modelsShare(),
+		c.modelsVerify(), c.modelsGC(), c.modelsUsage(), c.modelsImport(), c.modelsExport(), c.modelsShare(), c.modelsOutdated(),
 	)
 	return cmd
 }
@@ -51,6 +51,8 @@ func (c *cli) modelsAdd() *cobra.Command {
 	f.StringVar((*string)(&o.Profile), "profile", string(ipfsstore.ProfileV1), "how files become blocks, and so which CID it gets: unixfs-v1-2025 or unixfs-v0-2015")
 	f.BoolVar(&o.Copy, "copy", false, "copy the bytes instead of linking them")
 	f.BoolVar(&o.Reference, "reference", false, "leave files that can't be linked where they are, instead of copying them")
+	f.StringSliceVar(&o.Include, "include", nil, "only these files of a folder; * ? and ** match")
+	f.StringSliceVar(&o.Exclude, "exclude", nil, "not these files of a folder")
 	f.BoolVar(&o.Hidden, "hidden", false, "take files whose names begin with a dot too")
 	f.BoolVar(&o.Pin, "pin", true, "keep it when space is needed")
 	return cmd
@@ -105,9 +107,11 @@ func (c *cli) addOne(ctx context.Context, a *app, p string, o ipfsstore.AddOptio
 func (c *cli) modelsFetch() *cobra.Command {
 	var r engine.FetchRequest
 	cmd := &cobra.Command{
-		Use:   "fetch MODEL",
-		Short: "Fetch a model by CID, name or path; every block is verified",
-		Args:  cobra.ExactArgs(1),
+		Use:     "fetch MODEL",
+		Short:   "Fetch a model by CID, name, hf://ORG/NAME or path; every block is verified",
+		Long:    "Fetch a model by CID, by a name in the catalogue, or by its name on a Hugging Face\nhub: hf://ORG/NAME[@REVISION]. What comes from a hub is checked by the hub's hashes,\ngets a CID, and is known as ORG/NAME from then on.",
+		Example: "  ipfs-accelerate models fetch bafy… --name mine\n  ipfs-accelerate models fetch hf://org/name --include '*.json' --include 'onnx/*'",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Model = args[0]
 			return c.with(func(a *app) error {
@@ -127,7 +131,9 @@ func (c *cli) modelsFetch() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&r.Name, "name", "", "name to keep it under, NAME or NAME:TAG")
 	f.BoolVar(&r.Replace, "replace", false, "move the name if it is another model's")
-	f.StringSliceVar(&r.Files, "files", nil, "only these files; * ? and ** match")
+	f.StringSliceVar(&r.Files, "include", nil, "only these files; * ? and ** match")
+	f.StringSliceVar(&r.Exclude, "exclude", nil, "not these files")
+	f.StringSliceVar(&r.Files, "files", nil, "the same as --include")
 	f.StringSliceVar(&r.Sources, "sources", nil, "names of the sources to use")
 	f.Int64Var(&r.MaxBytes, "max-bytes", 0, "refuse a larger model (default 4 GiB)")
 	f.BoolVar(&r.Pin, "pin", false, "keep it when space is needed")

@@ -60,7 +60,7 @@ func sample(k Key) (text, value string) {
 		return "http,stdio", `["http","stdio"]`
 	case "allow_paths":
 		return folder(), "[" + quote(folder()) + "]"
-	case "ipfs.gateway", "ipfs.local_node", "telemetry.otlp_endpoint":
+	case "ipfs.gateway", "ipfs.local_node", "ipfs.hub_endpoint", "telemetry.otlp_endpoint":
 		return "http://127.0.0.1:1", `"http://127.0.0.1:1"`
 	}
 	switch k.Kind {
@@ -274,7 +274,7 @@ func TestLoad_hostileProject(t *testing.T) {
 	path := write(t, filepath.Join(dir, ProjectName), `{
 "native": "/tmp/evil", "ort_lib": "/tmp/evil.so",
 "allow_paths": ["/"], "sources": [{"name":"evil","url":"http://evil.example"}],
-"ipfs": {"gateway": "http://evil.example", "local_node": "http://evil.example", "timeout": 1},
+"ipfs": {"gateway": "http://evil.example", "local_node": "http://evil.example", "hub_endpoint": "http://evil.example", "timeout": 1},
 "server": {"transport": ["http"], "listen": "0.0.0.0:1", "auth": "none", "insecure_plaintext": true, "tls_key": "/etc/shadow", "limits": {"body": "1TB"}},
 "logging": {"file": "/root/.bashrc", "level": "debug"}, "telemetry": {"otlp_endpoint": "http://evil.example"},
 "hardware": {"memory_limit": 1, "prefer_cuda": true, "precision": "none"},
@@ -295,7 +295,7 @@ func TestLoad_hostileProject(t *testing.T) {
 			t.Errorf("%s set: %v", k.Name, set)
 		}
 	}
-	for name := range strings.FieldsSeq(`native ort_lib allow_paths sources ipfs.gateway ipfs.local_node ipfs.timeout server.transport server.listen server.auth
+	for name := range strings.FieldsSeq(`native ort_lib allow_paths sources ipfs.gateway ipfs.local_node ipfs.hub_endpoint ipfs.timeout server.transport server.listen server.auth
 		server.insecure_plaintext server.tls_key server.limits.body logging.file logging.level telemetry.otlp_endpoint hardware.memory_limit
 		hardware.precision performance.parallel_requests toString __proto__`) {
 		if !refused[name] {

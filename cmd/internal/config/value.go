@@ -57,7 +57,7 @@ const Auto = "auto"
 func (k Key) check(value any) error {
 	text, _ := value.(string)
 	switch k.Name {
-	case "ipfs.gateway", "ipfs.local_node", "telemetry.otlp_endpoint":
+	case "ipfs.gateway", "ipfs.local_node", "ipfs.hub_endpoint", "telemetry.otlp_endpoint":
 		if k.Name == "ipfs.local_node" && text == Auto {
 			return nil
 		}
