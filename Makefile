@@ -23,6 +23,7 @@ demo: build ## the main job on real input, in words
 
 test: pure lint build ## everything that must hold, cheapest first
 	$(GO) vet ./...
+	sh .ci/packages
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 	$(MAKE) fuzz
 	home=$$(mktemp -d) && IPFS_ACCELERATE_HOME=$$home $(MAKE) demo && rm -rf $$home

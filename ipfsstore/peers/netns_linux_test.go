@@ -21,7 +21,9 @@ const (
 // newWire makes the namespaces, or skips the test where that is not allowed.
 func newWire(t *testing.T) wire {
 	t.Helper()
-	if _, err := exec.LookPath("ip"); err != nil || os.Getuid() != 0 {
+	if _, err := exec.LookPath("ip"); err != nil && os.Getenv("CI") == "true" {
+		t.Fatal("no program ip:", err)
+	} else if err != nil || os.Getuid() != 0 {
 		t.Skipf("two network namespaces need root and the program ip: %v", err)
 	}
 	w := wire{fmt.Sprintf("peers%da", os.Getpid()), fmt.Sprintf("peers%db", os.Getpid())}
