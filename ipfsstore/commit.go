@@ -252,6 +252,10 @@ func (l *linker) rename() error {
 	return nil
 }
 
+// errVanished says that a file of the store that was to be shared is not what it
+// was a moment ago, or not there any more.
+var errVanished = fmt.Errorf("%w while it was shared", ErrModelChanged)
+
 // placeBlob makes sure that blobs/CID is the file, and notes how it looks.
 func (l *linker) placeBlob(fileCID string) error {
 	blob := l.store.path("blobs", fileCID)
@@ -270,7 +274,7 @@ func (l *linker) placeBlob(fileCID string) error {
 		return nil
 	}
 	if !ok {
-		return fmt.Errorf("file %s: %w", fileCID, ErrModelChanged)
+		return fmt.Errorf("file %s: %w", fileCID, errVanished)
 	}
 	before, err := lstat(st.path)
 	if err != nil {

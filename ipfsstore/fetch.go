@@ -253,8 +253,24 @@ func (j *fetchJob) fetch(ctx context.Context) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, err
 	}
-	p := &parts{store: s, job: j, dir: s.path("parts", rootKey(j.root))}
-	if blobs, err = p.lacking(ctx, blobs); err != nil {
+	for tries := 1; ; tries++ {
+		a, err := j.complete(ctx, t, names, slices.Clone(blobs), start)
+		if tries == maxTries || !errors.Is(err, errVanished) {
+			return a, err
+		}
+	}
+}
+
+// maxTries is how often a fetch begins again because what it was to share with
+// other models was removed meanwhile.
+const maxTries = 8
+
+// complete fetches what is lacking of the blobs and makes the root part of the
+// store.
+func (j *fetchJob) complete(ctx context.Context, t *tree, names map[string]*blob, blobs []*blob, start time.Time) (Artifact, error) {
+	p := &parts{store: j.store, job: j, dir: j.store.path("parts", rootKey(j.root))}
+	blobs, err := p.lacking(ctx, blobs)
+	if err != nil {
 		return Artifact{}, err
 	}
 	if err := j.expandAll(ctx, blobs); err != nil {

@@ -1,14 +1,12 @@
 package ipfsstore_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,40 +15,10 @@ import (
 	"testing"
 
 	"github.com/ipfs/go-cid"
-	"go.uber.org/goleak"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/storetest"
 )
-
-const childEnv = "IPFSSTORE_TEST_CHILD"
-
-func TestMain(m *testing.M) {
-	if args := os.Getenv(childEnv); args != "" {
-		child(args)
-		return
-	}
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"),
-		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
-		goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
-}
-
-// child fetches a root from a gateway into a store, as its own process.
-func child(args string) {
-	f := strings.Split(args, "|")
-	src, err := storetest.HTTP("gateway", f[1])
-	if err != nil {
-		fmt.Println("error:", err)
-		os.Exit(1)
-	}
-	s, err := ipfsstore.Open(f[0], ipfsstore.Options{Sources: []ipfsstore.Source{src}})
-	if err == nil {
-		_, err = s.Fetch(context.Background(), f[2], ipfsstore.FetchOptions{Progress: func(p ipfsstore.Progress) {
-			fmt.Println(p.Phase, p.Done)
-		}})
-	}
-	fmt.Println("end:", err)
-}
 
 // origin is a store with the model in it, and its root.
 func origin(t testing.TB) (*ipfsstore.Store, string) {
@@ -386,29 +354,21 @@ func stalling(t *testing.T, from *ipfsstore.Store, blocks int64) *httptest.Serve
 // leaves were written.
 func killAfter(t *testing.T, url, store, root string, leaves int64) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{store, url, root}, "|"))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p := startChild(t, "fetch", store, url, root)
 	part := filepath.Join(store, "parts", root)
-	for sc := bufio.NewScanner(out); sc.Scan(); {
-		if strings.HasPrefix(sc.Text(), "end:") || strings.HasPrefix(sc.Text(), "error:") {
-			t.Errorf("the fetch ended by itself: %s", sc.Text())
+	for p.lines.Scan() {
+		if strings.HasPrefix(p.lines.Text(), "end:") || strings.HasPrefix(p.lines.Text(), "error:") {
+			t.Errorf("the fetch ended by itself: %s", p.lines.Text())
 		}
 		var done int64
-		if _, err := fmt.Sscanf(sc.Text(), "leaves %d", &done); err == nil && done >= leaves<<20-1<<20 {
+		if _, err := fmt.Sscanf(p.lines.Text(), "leaves %d", &done); err == nil && done >= leaves<<20-1<<20 {
 			break
 		}
 	}
-	if err := cmd.Process.Kill(); err != nil {
+	if err := p.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // killed
+	_ = p.Wait() // killed
 	if entries, err := os.ReadDir(part); err != nil || len(entries) == 0 {
 		t.Errorf("no partial file after the kill: %v, %v", entries, err)
 	}

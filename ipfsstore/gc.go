@@ -93,7 +93,7 @@ func (s *Store) discard(root string, unfinished bool) error {
 	if err != nil || c.roots[root] == nil {
 		return err
 	}
-	return s.removeRoot(c, c.roots[root])
+	return errors.Join(s.removeRoot(c, c.roots[root]), os.RemoveAll(s.path("parts", root)))
 }
 
 // Marks of a store with a limit, in parts of it: above the high one models are

@@ -85,10 +85,27 @@ func (s *Store) Remove(ctx context.Context, ref string, force bool) error {
 		}
 		defer release()
 	}
-	return s.removeRoot(c, rec)
+	if err := s.removeRoot(c, rec); err != nil {
+		return err
+	}
+	return s.dropParts(rec.Root)
 }
 
-// removeRoot takes a root out: first what makes it visible, then its files. What
+// dropParts removes what an unfinished fetch has left of a root. One that is in
+// progress goes on.
+func (s *Store) dropParts(root string) error {
+	unlock, err := tryAcquire(s.path("locks", root))
+	if errors.Is(err, errLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return os.RemoveAll(s.path("parts", root))
+}
+
+// removeRoot takes a root out, but for what is left of a fetch: first what makes it visible, then its files. What
 // a crash leaves of them is rubbish for sweep and for the next Add or Fetch.
 func (s *Store) removeRoot(c *catalog, rec *rootRecord) error {
 	for _, name := range c.tags[rec.Root] {
@@ -103,7 +120,7 @@ func (s *Store) removeRoot(c *catalog, rec *rootRecord) error {
 	before := c.sharedWith(rec)
 	err := errors.Join(
 		syncDir(s.path("roots")), syncDir(s.path("names")),
-		os.RemoveAll(s.viewPath(rec.Root, "")), os.RemoveAll(s.path("parts", rec.Root)),
+		os.RemoveAll(s.viewPath(rec.Root, "")),
 		removeFile(s.path("nodes", rec.Root+".car")), removeFile(s.path("used", rec.Root)),
 	)
 	return errors.Join(err, s.dropBlobs(rec), s.relook(c, before))

@@ -45,10 +45,13 @@ type HubOptions struct {
 	Download func(http.Handler) http.Handler // stands before the server of large files
 }
 
+// HubAt returns the hub at url, which is asked as nobody.
+func HubAt(url string) (ipfsstore.Origin, error) { return hub.New(hub.Options{Endpoint: url}) }
+
 // Origin returns the hub as a store asks it, as nobody.
 func (h *Hub) Origin() ipfsstore.Origin {
 	h.t.Helper()
-	o, err := hub.New(hub.Options{Endpoint: h.URL})
+	o, err := HubAt(h.URL)
 	if err != nil {
 		h.t.Fatal(err)
 	}
