@@ -162,7 +162,7 @@ var leafBuffers = sync.Pool{New: func() any { b := make([]byte, maxBlock); retur
 
 // runChunks is how many chunks one goroutine hashes before another may: enough
 // for opening the file not to matter.
-const runChunks = 16
+const runChunks = 4
 
 // hashBlob reports whether the file at p is the blob of fileCID, as far as in has
 // it looked at.

@@ -75,7 +75,11 @@ func (s *Store) place(ctx context.Context, set *commitSet) (Artifact, error) {
 		return Artifact{}, fmt.Errorf("store model %s: %w", set.root, err)
 	}
 	set.discard() // now: removing a staged link changes its file's times
-	if err := settle(ctx); err != nil {
+	touched := time.Now()
+	if err := errors.Join(links.syncDirs(), s.writeNodes(set)); err != nil {
+		return Artifact{}, err
+	}
+	if err := settle(ctx, touched); err != nil {
 		return Artifact{}, err
 	}
 	rec := s.newRecord(c, set, links)
@@ -98,15 +102,16 @@ func (s *Store) syncStaged(set *commitSet) error {
 	return syncFiles(s.dir, paths)
 }
 
-// writeRecord writes the metadata of a root whose files are all in place.
-func (s *Store) writeRecord(set *commitSet, rec *rootRecord, links *linker) error {
+func (s *Store) writeNodes(set *commitSet) error {
 	nodes, err := set.nodes.encode(set.root)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(s.path("nodes", rec.Root+".car"), nodes); err != nil {
-		return err
-	}
+	return writeFile(s.path("nodes", rootKey(set.root)+".car"), nodes)
+}
+
+// writeRecord writes the metadata of a root whose files are all in place.
+func (s *Store) writeRecord(set *commitSet, rec *rootRecord, links *linker) error {
 	for _, other := range links.renewed() {
 		if err := writeJSON(s.rootFile(other.Root), other); err != nil {
 			return err
@@ -231,7 +236,7 @@ func (l *linker) place(ctx context.Context) error {
 			return err
 		}
 	}
-	return l.syncDirs()
+	return nil
 }
 
 // rename takes the file of a root that is a single file away from the name it

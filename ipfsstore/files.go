@@ -1,6 +1,7 @@
 package ipfsstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,12 +36,15 @@ type byteRange struct{ from, to int64 }
 
 // clockTick is longer than the step of any clock that stamps files: after it, a
 // write to a file gets a later time than the one that was recorded.
-const clockTick = 20 * time.Millisecond
+var clockTick = cmp.Or(fileClock()*3/2, slowTick)
 
-// settle waits until a change to a file that was last touched just now would
-// show in its times.
-func settle(ctx context.Context) error {
-	t := time.NewTimer(clockTick)
+// slowTick is the clockTick where the system does not tell its clock's step.
+const slowTick = 20 * time.Millisecond
+
+// settle waits until a change to a file that was last touched then would show in
+// its times.
+func settle(ctx context.Context, touched time.Time) error {
+	t := time.NewTimer(clockTick - time.Since(touched))
 	defer t.Stop()
 	select {
 	case <-t.C:

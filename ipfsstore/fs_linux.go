@@ -2,9 +2,19 @@ package ipfsstore
 
 import (
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// fileClock is the step of the clock that stamps files; 0 if that is not known.
+func fileClock() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGetres(unix.CLOCK_REALTIME_COARSE, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
 
 func lstat(path string) (fileStat, error) {
 	var st unix.Stat_t
