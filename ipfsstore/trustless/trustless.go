@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -89,14 +88,14 @@ func New(name, baseURL string, o Options) (*Source, error) {
 		o.Tier = "L4"
 	}
 	s := &Source{name: name, base: strings.TrimRight(baseURL, "/"), o: o, slots: make(chan struct{}, o.Parallel)}
-	s.client = s.newClient()
+	s.client = s.newClient(u)
 	return s, nil
 }
 
-func (s *Source) newClient() *http.Client {
+func (s *Source) newClient(base *url.URL) *http.Client {
 	c := http.Client{Transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           dialer(base),
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: s.o.Idle,
 		MaxIdleConns:          s.o.Parallel,
@@ -120,7 +119,7 @@ func sameHost(r *http.Request, via []*http.Request) error {
 		return fmt.Errorf("more than %d redirects", maxRedirects)
 	}
 	if first := via[0].URL; r.URL.Host != first.Host || r.URL.Scheme != first.Scheme {
-		return fmt.Errorf("redirect to another host, %s", r.URL.Host)
+		return fmt.Errorf("redirect to another host, %s; if that is meant, configure the gateway with it", r.URL.Host)
 	}
 	return nil
 }
