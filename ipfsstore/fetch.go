@@ -103,7 +103,7 @@ func (s *Store) newFetch(ref string, o FetchOptions) (*fetchJob, error) {
 		return nil, err
 	}
 	return &fetchJob{
-		store: s, o: o, ref: r, tag: tag, net: newFetcher(sources), nodes: newNodeSet(),
+		store: s, o: o, ref: r, tag: tag, net: newFetcher(sources).remembering(&s.liars), nodes: newNodeSet(),
 		meter: newMeter(o.Progress, "manifest", 0),
 	}, nil
 }

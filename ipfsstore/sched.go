@@ -70,6 +70,7 @@ type fetcher struct {
 	donors []*donor
 	start  time.Time
 	find   time.Duration // until the first verified block
+	liars  *sync.Map     // name of a banned source -> *HashMismatchError; nil to forget
 
 	mu       sync.Mutex // guards all below, the tasks and the donors
 	wake     chan struct{}
@@ -89,6 +90,20 @@ func newFetcher(sources []Source) *fetcher {
 			tiers[t] = len(tiers)
 		}
 		f.donors = append(f.donors, &donor{src: s, tier: t, order: tiers[t], stat: SourceStat{Name: s.Name()}})
+	}
+	return f
+}
+
+// remembering leaves out those of the sources that are in liars, and adds the
+// next that are banned.
+func (f *fetcher) remembering(liars *sync.Map) *fetcher {
+	f.liars = liars
+	for _, d := range f.donors {
+		if err, ok := liars.Load(d.src.Name()); ok {
+			d.out, d.stat.Banned = true, true
+			f.mismatch = err.(*HashMismatchError) // nothing else is stored
+			d.err = f.mismatch
+		}
 	}
 	return f
 }
@@ -320,6 +335,9 @@ func (f *fetcher) ban(d *donor, c cid.Cid) error {
 		f.mismatch = err
 	}
 	d.stat.Banned, d.err = true, err
+	if _, origin := d.src.(*originSource); f.liars != nil && !origin { // an origin may have changed: that is no lie
+		f.liars.Store(d.src.Name(), err)
+	}
 	f.dismiss(d)
 	return err
 }

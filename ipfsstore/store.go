@@ -46,6 +46,7 @@ type Store struct {
 	index   atomic.Pointer[blockIndex]
 	reload  sync.Mutex          // held while catalog or index is made anew
 	hashing *semaphore.Weighted // bounds the goroutines that hash files
+	liars   sync.Map            // sources that sent a wrong block, not asked again; see fetcher
 	touched sync.Map            // root -> time.Time of the last write of its use
 }
 
