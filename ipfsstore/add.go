@@ -7,12 +7,8 @@ import (
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"sync"
 
-	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -99,37 +95,6 @@ func optionalName(name string) (string, error) {
 		err = fmt.Errorf("%w %q: a name can't be a CID", ErrInvalidRef, name)
 	}
 	return r.Name, err
-}
-
-// A staging is a private folder for files on their way into the store. It is
-// locked while in use, so that another process can tell it from rubbish.
-type staging struct {
-	dir  string
-	lock *flock.Flock
-}
-
-func (s *Store) newStaging(ctx context.Context) (*staging, error) {
-	unlock, err := s.lock(ctx) // sweep holds this too: it can't come between the next steps
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	dir, err := os.MkdirTemp(s.path("tmp"), "")
-	if err != nil {
-		return nil, err
-	}
-	l := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
-	if _, err := l.TryLock(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return &staging{dir, l}, nil
-}
-
-func (st *staging) path(i int) string { return filepath.Join(st.dir, strconv.Itoa(i)) }
-
-func (st *staging) discard() {
-	_ = st.lock.Close()
-	_ = os.RemoveAll(st.dir)
 }
 
 // A staged file lies in the staging folder.
@@ -330,44 +295,6 @@ func (t *tree) fileCIDs(single string) map[string]string {
 		out[name] = b.cid.String()
 	}
 	return out
-}
-
-// A meter counts verified bytes for a caller's Progress func.
-type meter struct {
-	mu sync.Mutex // guards all below; held while fn is called
-	fn func(Progress)
-	p  Progress
-}
-
-func newMeter(fn func(Progress), phase string, total int64) *meter {
-	return &meter{fn: fn, p: Progress{Total: total, Phase: phase}}
-}
-
-// add counts bytes; a nil meter counts nothing.
-func (m *meter) add(n int64) {
-	if m == nil {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.p.Done += n
-	m.show()
-}
-
-// phase begins another phase; a total of zero leaves the total as it is.
-func (m *meter) phase(name string, total int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.p.Phase = name; total > 0 {
-		m.p.Total = total
-	}
-	m.show()
-}
-
-func (m *meter) show() {
-	if m.fn != nil {
-		m.fn(m.p)
-	}
 }
 
 func rootKey(c interface{ String() string }) string { return c.String() }

@@ -90,6 +90,7 @@ const (
 // collection or a pin, again and again on one store. Each time the store opens,
 // all of it is right, and a fetch goes on where it was.
 func TestStore_killed(t *testing.T) {
+	t.Parallel() // it takes long, and waits much
 	rng := seeded(t)
 	big := map[string][]byte{"big.bin": stream("big", killSize), "small.txt": []byte("x")}
 	dir := t.TempDir()

@@ -162,6 +162,7 @@ var profiles = map[ipfsstore.Profile]uio.UnixFSProfile{
 }
 
 func TestAdd_sameAsBoxo(t *testing.T) {
+	t.Parallel() // it takes long, and waits much
 	rng := seeded(t)
 	for range times(100) {
 		dir := filepath.Join(t.TempDir(), "tree")
@@ -178,6 +179,7 @@ func TestAdd_sameAsBoxo(t *testing.T) {
 // TestAdd_shardEdge goes over the edge between a folder of one block and a
 // sharded one, entry by entry.
 func TestAdd_shardEdge(t *testing.T) {
+	t.Parallel()                                          // it takes long, and waits much
 	for profile, edge := range map[ipfsstore.Profile]int{ // entries, by the bytes that one counts
 		ipfsstore.ProfileV1: (256<<10 - 4) / 196,
 		ipfsstore.ProfileV0: 256 << 10 / (150 + 34),

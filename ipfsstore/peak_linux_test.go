@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ipfs/boxo/ipld/merkledag"
@@ -79,13 +80,32 @@ func peakOf(t *testing.T, program string, args ...string) string {
 func withoutRace(t *testing.T) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "test")
-	if text, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", out, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
+	data, err := testProgram()
+	if err == nil {
+		err = os.WriteFile(out, data, 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }
 
+// testProgram builds this program once.
+var testProgram = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "peak-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "test")
+	if text, err := exec.Command("go", "test", "-c", "-o", out, ".").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, text)
+	}
+	return os.ReadFile(out)
+})
+
 func TestPeak_manyFiles(t *testing.T) {
+	t.Parallel() // it takes long, and waits much
 	program, folder := withoutRace(t), t.TempDir()
 	files := map[string][]byte{}
 	for i := range times(10_000) {
@@ -189,6 +209,7 @@ func (g *generated) copyTo(w io.Writer) error {
 }
 
 func TestPeak_largeFile(t *testing.T) {
+	t.Parallel() // it takes long, and waits much
 	program, dir := withoutRace(t), t.TempDir()
 	g := newGenerated(t, times(8<<10))
 	srv := httptest.NewServer(g)

@@ -34,6 +34,7 @@ func kuboCIDs(t *testing.T) map[ipfsstore.Profile]map[string]string {
 }
 
 func TestAdd_bothProfilesAsKubo(t *testing.T) {
+	t.Parallel() // it takes long, and waits much
 	dir := goldenFolder(t)
 	for profile, want := range kuboCIDs(t) {
 		s := openStore(t)
@@ -71,6 +72,7 @@ func zeros(t *testing.T, size int64) string {
 // TestAdd_hugeFile adds a file whose tree has several levels: 8 GiB, or with
 // less patience what boxo can be asked about.
 func TestAdd_hugeFile(t *testing.T) {
+	t.Parallel() // it takes long, and waits much
 	if os.Getenv("STRESS") == "1" {
 		p := zeros(t, 8<<30)
 		for profile, want := range kuboCIDs(t) {

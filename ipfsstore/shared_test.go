@@ -13,6 +13,7 @@ import (
 // TestStore_fourProcesses has four processes add, fetch, remove and make room on
 // one store, for a minute under stress.
 func TestStore_fourProcesses(t *testing.T) {
+	t.Parallel() // it takes long, and waits much
 	rng := seeded(t)
 	dir := t.TempDir()
 	store := filepath.Join(dir, "store")
