@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"encoding/json"
-	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
@@ -16,8 +15,8 @@ type embedding struct {
 }
 
 func (o embedding) check() error {
-	if pools := []string{"mean", "cls", "max"}; !slices.Contains(pools, o.Pooling) {
-		return &engine.Error{Code: engine.ErrInvalidArgument, Message: "unknown pooling \"" + o.Pooling + "\"", ValidValues: pools}
+	if err := among("pooling", o.Pooling, "mean", "cls", "max"); err != nil {
+		return err
 	}
 	if o.MaxLength < 3 {
 		return engine.Errorf(engine.ErrInvalidArgument, "max_length %d leaves no room for text", o.MaxLength).WithHint("use 3 or more")

@@ -59,7 +59,7 @@ func output(g engine.Graph, name string) (string, error) {
 
 // batches groups the texts for runs: of like length, so that little is
 // padding, and within the token budget. size bounds a batch if it is positive.
-func batches(encoded []tokenizer.Encoding, size int) [][]int {
+func batches(encoded []passage, size int) [][]int {
 	order := make([]int, len(encoded))
 	for i := range order {
 		order[i] = i
@@ -90,9 +90,21 @@ type want struct {
 	tokens bool
 }
 
+// Close does nothing: what an encoder holds is memory.
+func (encoder) Close() error { return nil }
+
+// texts encodes an input of one text or two.
+func (e encoder) texts(item engine.Item, o tokenizer.Options) ([]tokenizer.Encoding, error) {
+	r, err := textOf(item)
+	if err != nil {
+		return nil, err
+	}
+	return []tokenizer.Encoding{e.tok.EncodeWith(o, r.texts()...)}, nil
+}
+
 // run puts the texts through the model, and hands on the rows of the wanted
 // outputs text by text.
-func (e encoder) run(ctx context.Context, s engine.Session, encoded []tokenizer.Encoding, size int, wants []want, take func(i int, rows []row) error) error {
+func (e encoder) run(ctx context.Context, s engine.Session, encoded []passage, size int, wants []want, take func(i int, p passage, rows []row) error) error {
 	for _, batch := range batches(encoded, size) {
 		length := 0
 		for _, i := range batch {
@@ -109,7 +121,7 @@ func (e encoder) run(ctx context.Context, s engine.Session, encoded []tokenizer.
 					return err
 				}
 			}
-			if err := take(i, rows); err != nil {
+			if err := take(i, encoded[i], rows); err != nil {
 				return err
 			}
 		}
@@ -141,7 +153,7 @@ func (w want) row(t *engine.Tensor, at, batch, length, tokens int) (row, error) 
 }
 
 // tensors makes the model's inputs [batch, length], padded at the end.
-func (e encoder) tensors(encoded []tokenizer.Encoding, batch []int, length int) engine.Tensors {
+func (e encoder) tensors(encoded []passage, batch []int, length int) engine.Tensors {
 	n := len(batch) * length
 	ids, mask, types := make([]int64, n), make([]int64, n), make([]int64, n)
 	for row, i := range batch {

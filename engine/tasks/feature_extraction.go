@@ -3,7 +3,6 @@ package tasks
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
@@ -84,74 +83,50 @@ func embeddingOutput(outs []engine.ValueInfo) (engine.ValueInfo, error) {
 	return engine.ValueInfo{}, engine.Errorf(engine.ErrModelInvalid, "the model has no float32 output to take vectors from")
 }
 
-func (p *embedder) Close() error { return nil }
-
 // Run embeds the texts.
 func (p *embedder) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := p.settings
-	if err := readParameters(r.Parameters, &o); err != nil {
-		return engine.Answer{}, err
-	}
-	if err := o.check(); err != nil {
-		return engine.Answer{}, err
-	}
-	session, err := s.Open(ctx, "")
-	if err != nil {
-		return engine.Answer{}, err
-	}
-	var a engine.Answer
-	began := time.Now()
-	encoded := make([]tokenizer.Encoding, len(r.Items))
-	for i, item := range r.Items {
-		encoded[i] = p.tok.Encode(item.Text, o.MaxLength)
-		if ctx.Err() != nil {
-			return a, ctx.Err()
-		}
-	}
-	a.Timings.Preprocess = since(&began)
-	vectors := make([][]float32, len(encoded))
-	err = p.run(ctx, session, encoded, r.BatchSize, []want{{output: p.output}}, func(i int, rows []row) error {
-		vectors[i], err = pool(o.Pooling, rows[0], len(encoded[i].IDs))
-		return err
+	found := make([]embedded, len(r.Items))
+	return p.serve(ctx, s, r, textWork{
+		parameters: &o,
+		encode: func(item engine.Item) ([]tokenizer.Encoding, error) {
+			return []tokenizer.Encoding{p.tok.Encode(item.Text, o.MaxLength)}, nil
+		},
+		wants: []want{{output: p.output}},
+		take: func(i int, t passage, rows []row) error {
+			v, err := pool(o.Pooling, rows[0], len(t.IDs))
+			found[i] = embedded{v, t.Truncated}
+			return err
+		},
+		finish: func(a *engine.Answer) error { finish(a, o, found, r.Full); return nil },
 	})
-	if err != nil {
-		return a, err
-	}
-	a.Timings.Run = since(&began)
-	p.finish(&a, o, encoded, vectors, r.Full)
-	a.Timings.Postprocess = since(&began)
-	return a, nil
 }
 
-// since returns the milliseconds since *t and sets it to now.
-func since(t *time.Time) float64 {
-	now := time.Now()
-	d := now.Sub(*t)
-	*t = now
-	return float64(d) / float64(time.Millisecond)
+// An embedded text is its vector, and whether the text was cut.
+type embedded struct {
+	vector    []float32
+	truncated bool
 }
 
 // finish turns vectors into the answer.
-func (p *embedder) finish(a *engine.Answer, o embedding, encoded []tokenizer.Encoding, vectors [][]float32, full bool) {
+func finish(a *engine.Answer, o embedding, found []embedded, full bool) {
 	const preview = 8
-	norms := make([]float64, len(vectors))
-	for i, v := range vectors {
-		norms[i] = norm(v)
-		if o.Normalize && norms[i] > 0 {
+	for i, f := range found {
+		v, length := f.vector, norm(f.vector)
+		if o.Normalize && length > 0 {
 			for d := range v {
-				v[d] = float32(float64(v[d]) / norms[i])
+				v[d] = float32(float64(v[d]) / length)
 			}
 		}
-		out := engine.Output{Item: i, Dim: len(v), Norm: &norms[i], TruncatedInput: &encoded[i].Truncated}
+		out := engine.Output{Item: i, Dim: len(v), Norm: &length, TruncatedInput: &f.truncated}
 		if full {
 			out.Embedding = v
 		} else {
 			out.Preview = v[:min(preview, len(v))]
 		}
-		a.Outputs = append(a.Outputs, out)
+		a.Outputs, a.Vectors = append(a.Outputs, out), append(a.Vectors, v)
 	}
-	a.Vectors = vectors
 	if o.Similarity {
-		a.Similarity = cosines(vectors)
+		a.Similarity = cosines(a.Vectors)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
@@ -66,8 +65,6 @@ type filler struct {
 	maskText string
 }
 
-func (p *filler) Close() error { return nil }
-
 // filling are the parameters.
 type filling struct {
 	TopK      int      `json:"top_k"`
@@ -78,40 +75,33 @@ type filling struct {
 // Run fills the masks of each text.
 func (p *filler) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := filling{TopK: 5, MaxLength: p.limit}
-	if err := readParameters(r.Parameters, &o); err != nil {
-		return engine.Answer{}, err
-	}
-	targets, err := p.targets(o.Targets)
-	if err != nil {
-		return engine.Answer{}, err
-	}
-	var a engine.Answer
-	began := time.Now()
-	encoded, err := p.encode(ctx, r.Items, tokenizer.Options{Limit: o.MaxLength})
-	if err != nil {
-		return a, err
-	}
-	for i, e := range encoded {
-		if !slices.Contains(e.IDs, p.mask) {
-			return a, engine.Errorf(engine.ErrInvalidArgument, "input %d has no %s", i, p.maskText).WithHint("put %s where the word is missing", p.maskText)
-		}
-	}
-	session, err := s.Open(ctx, "")
-	if err != nil {
-		return a, err
-	}
-	a.Timings.Preprocess = since(&began)
-	found := make([][]engine.Output, len(encoded))
-	err = p.run(ctx, session, encoded, r.BatchSize, []want{{p.logits, true}}, func(i int, rows []row) error {
-		if len(rows[0].shape) != 2 || rows[0].shape[1] < int64(p.tok.Size()) {
-			return engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; it needs [batch, tokens, vocabulary]", rows[0].shape)
-		}
-		found[i] = p.fill(i, encoded[i].IDs, rows[0], o.TopK, targets)
-		return nil
+	found := make([][]engine.Output, len(r.Items))
+	return p.serve(ctx, s, r, textWork{
+		parameters: &o,
+		encode:     func(item engine.Item) ([]tokenizer.Encoding, error) { return p.masked(item, o) },
+		wants:      []want{{p.logits, true}},
+		take: func(i int, t passage, rows []row) error {
+			if len(rows[0].shape) != 2 || rows[0].shape[1] < int64(p.tok.Size()) {
+				return engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; it needs [batch, tokens, vocabulary]", rows[0].shape)
+			}
+			targets, err := p.targets(o.Targets)
+			found[i] = p.fill(i, t.IDs, rows[0], o.TopK, targets)
+			return err
+		},
+		finish: func(a *engine.Answer) error { a.Outputs = slices.Concat(found...); return nil },
 	})
-	a.Timings.Run = since(&began)
-	a.Outputs = slices.Concat(found...)
-	return a, err
+}
+
+// masked encodes a text that has a mask.
+func (p *filler) masked(item engine.Item, o filling) ([]tokenizer.Encoding, error) {
+	if _, err := p.targets(o.Targets); err != nil {
+		return nil, err
+	}
+	encoded, err := p.texts(item, tokenizer.Options{Limit: o.MaxLength})
+	if err == nil && !slices.Contains(encoded[0].IDs, p.mask) {
+		return nil, engine.Errorf(engine.ErrInvalidArgument, "the text has no %s", p.maskText).WithHint("put %s where the word is missing", p.maskText)
+	}
+	return encoded, err
 }
 
 // targets are the ids of the words that alone are wanted.

@@ -67,3 +67,14 @@ func graphOf(m *engine.Model) (engine.Graph, error) {
 	}
 	return m.Graph(file)
 }
+
+// among is an error if a parameter is none of the values it may have; an empty
+// one, if it may be, is not shown.
+func among(name, value string, valid ...string) error {
+	if slices.Contains(valid, value) {
+		return nil
+	}
+	e := engine.Errorf(engine.ErrInvalidArgument, "unknown %s %q", name, value)
+	e.ValidValues = slices.DeleteFunc(slices.Clone(valid), func(v string) bool { return v == "" })
+	return e
+}

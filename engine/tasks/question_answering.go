@@ -1,10 +1,9 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
-	"math"
 	"slices"
-	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
@@ -62,8 +61,6 @@ type answerer struct {
 	limit int
 }
 
-func (p *answerer) Close() error { return nil }
-
 // answering are the parameters.
 type answering struct {
 	TopK       int  `json:"top_k"`
@@ -73,7 +70,7 @@ type answering struct {
 	Stride     int  `json:"doc_stride"`
 }
 
-func (o *answering) complete() error {
+func (o *answering) check() error {
 	if o.Stride == 0 {
 		o.Stride = min(o.MaxLength/2, 128)
 	}
@@ -89,81 +86,73 @@ type questionRecord struct {
 	Context  string `json:"context"`
 }
 
-// A window is a part of a context, encoded with its question.
-type window struct {
-	item int
-	tokenizer.Encoding
-}
-
 // Run answers the questions.
 func (p *answerer) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := answering{TopK: 1, MaxAnswer: 15, MaxLength: min(p.limit, 384)}
-	if err := readParameters(r.Parameters, &o); err != nil {
-		return engine.Answer{}, err
+	found := make([]replies, len(r.Items))
+	for i := range found {
+		found[i].none = certain
 	}
-	if err := o.complete(); err != nil {
-		return engine.Answer{}, err
-	}
-	var a engine.Answer
-	began := time.Now()
-	records, windows, err := p.windows(ctx, r.Items, o)
-	if err != nil {
-		return a, err
-	}
-	session, err := s.Open(ctx, "")
-	if err != nil {
-		return a, err
-	}
-	a.Timings.Preprocess = since(&began)
-	encoded := make([]tokenizer.Encoding, len(windows))
-	for i, w := range windows {
-		encoded[i] = w.Encoding
-	}
-	found, none := make([][]reply, len(records)), make([]float64, len(records))
-	for i := range none {
-		none[i] = 1e6
-	}
-	err = p.run(ctx, session, encoded, r.BatchSize, p.wants, func(i int, rows []row) error {
-		replies, null := spans(windows[i], rows[0].values, rows[1].values, o)
-		item := windows[i].item
-		found[item], none[item] = append(found[item], replies...), min(none[item], null)
-		return nil
+	return p.serve(ctx, s, r, textWork{
+		parameters: &o,
+		encode:     func(item engine.Item) ([]tokenizer.Encoding, error) { return p.windows(item, o) },
+		wants:      p.wants,
+		take: func(_ int, w passage, rows []row) error {
+			found[w.item].add(w, rows, o)
+			return nil
+		},
+		finish: func(a *engine.Answer) error {
+			for i, item := range r.Items {
+				record, err := questionOf(item)
+				if err != nil {
+					return err
+				}
+				a.Outputs = append(a.Outputs, found[i].best(i, []rune(record.Context), o)...)
+			}
+			return nil
+		},
 	})
-	if err != nil {
-		return a, err
-	}
-	a.Timings.Run = since(&began)
-	for i, record := range records {
-		a.Outputs = append(a.Outputs, answers(i, []rune(record.Context), found[i], none[i], o)...)
-	}
-	a.Timings.Postprocess = since(&began)
-	return a, nil
 }
 
-// windows encodes each question with as much of its context as fits, as often
-// as it takes.
-func (p *answerer) windows(ctx context.Context, items []engine.Item, o answering) ([]questionRecord, []window, error) {
-	records := make([]questionRecord, len(items))
-	var out []window
-	for i, item := range items {
-		if item.Record == nil {
-			return nil, nil, engine.Errorf(engine.ErrInvalidArgument, "input %d is a text", i).
-				WithHint("pass records: [{\"question\":\"…\",\"context\":\"…\"}]")
-		}
-		if err := readRecord(item.Record, &records[i]); err != nil {
-			return nil, nil, err
-		}
-		if records[i].Question == "" || records[i].Context == "" {
-			return nil, nil, engine.Errorf(engine.ErrInvalidArgument, "record %d needs both question and context", i)
-		}
-		for _, e := range p.tok.Windows(tokenizer.Options{Limit: o.MaxLength, Places: true}, o.Stride, records[i].Question, records[i].Context) {
-			out = append(out, window{i, e})
-		}
-		if ctx.Err() != nil {
-			return nil, nil, ctx.Err()
-		}
+// windows encodes a question with as much of its context as fits, as often as
+// it takes.
+func (p *answerer) windows(item engine.Item, o answering) ([]tokenizer.Encoding, error) {
+	record, err := questionOf(item)
+	if err != nil {
+		return nil, err
 	}
-	return records, out, nil
+	return p.tok.Windows(tokenizer.Options{Limit: o.MaxLength, Places: true}, o.Stride, record.Question, record.Context), nil
+}
+
+// questionOf reads an input.
+func questionOf(item engine.Item) (questionRecord, error) {
+	var record questionRecord
+	if item.Record == nil {
+		return record, engine.Errorf(engine.ErrInvalidArgument, "the input is a text").WithHint("pass records: [{\"question\":\"…\",\"context\":\"…\"}]")
+	}
+	if err := readRecord(item.Record, &record); err != nil {
+		return record, err
+	}
+	if record.Question == "" || record.Context == "" {
+		return record, engine.Errorf(engine.ErrInvalidArgument, "a record needs both question and context")
+	}
+	return record, nil
+}
+
+// replies are the answers to one question that were found in its windows, and
+// how sure it is that there is none.
+type replies struct {
+	found []reply
+	none  float64
+}
+
+// certain is more than any product of likelihoods.
+const certain = 1e6
+
+// add adds what is in a window.
+func (x *replies) add(w passage, rows []row, o answering) {
+	found, none := spans(w, rows[0].values, rows[1].values, o)
+	x.found, x.none = append(x.found, found...), min(x.none, none)
 }
 
 // A reply is an answer that was found.
@@ -175,13 +164,13 @@ type reply struct {
 // spans are the best answers of a window, and how sure it is that there is
 // none: the product of the likelihoods of start and end, which are within the
 // context and not too far apart.
-func spans(w window, starts, ends []float32, o answering) ([]reply, float64) {
+func spans(w passage, starts, ends []float32, o answering) ([]reply, float64) {
 	allowed := make([]bool, len(w.IDs))
 	for i, s := range w.Sequences {
 		allowed[i] = s == 1 || i == 0 // the first token stands for no answer
 	}
 	start, end := likelihoods(starts, allowed), likelihoods(ends, allowed)
-	null := 1e6
+	null := certain
 	if o.Impossible {
 		null = start[0] * end[0]
 	}
@@ -217,26 +206,27 @@ func likelihoods(logits []float32, allowed []bool) []float64 {
 }
 
 // wordStart is where the word starts that a token is of.
-func wordStart(w window, i int) int {
+func wordStart(w passage, i int) int {
 	for i > 0 && w.Sequences[i-1] == 1 && w.Words[i-1] == w.Words[i] {
 		i--
 	}
 	return w.Offsets[i][0]
 }
 
-func wordEnd(w window, i int) int {
+func wordEnd(w passage, i int) int {
 	for i+1 < len(w.IDs) && w.Sequences[i+1] == 1 && w.Words[i+1] == w.Words[i] {
 		i++
 	}
 	return w.Offsets[i][1]
 }
 
-// answers are the best of all windows.
-func answers(item int, context []rune, found []reply, none float64, o answering) []engine.Output {
+// best are the surest of all windows.
+func (x *replies) best(item int, context []rune, o answering) []engine.Output {
+	found := x.found
 	if o.Impossible {
-		found = append(found, reply{score: none})
+		found = append(found, reply{score: x.none})
 	}
-	slices.SortStableFunc(found, func(a, b reply) int { return int(math.Copysign(1, b.score-a.score)) })
+	slices.SortStableFunc(found, func(a, b reply) int { return cmp.Compare(b.score, a.score) })
 	var out []engine.Output
 	for _, r := range found[:min(o.TopK, len(found))] {
 		answer := string(context[r.start:r.end])

@@ -3,7 +3,6 @@ package tasks
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
@@ -91,8 +90,6 @@ type classifier struct {
 	limit  int
 }
 
-func (p *classifier) Close() error { return nil }
-
 // function is what the model's head asks for.
 func (p *classifier) function(labels int) string {
 	switch {
@@ -104,66 +101,38 @@ func (p *classifier) function(labels int) string {
 	return "softmax"
 }
 
+func (o classifying) check() error {
+	return among("function_to_apply", o.Function, "softmax", "sigmoid", "none", "")
+}
+
 // Run classifies the texts.
 func (p *classifier) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	one := 1
 	o := classifying{TopK: &one, MaxLength: p.limit}
-	if err := readParameters(r.Parameters, &o); err != nil {
-		return engine.Answer{}, err
-	}
-	if valid := []string{"", "softmax", "sigmoid", "none"}; !slices.Contains(valid, o.Function) {
-		return engine.Answer{}, &engine.Error{Code: engine.ErrInvalidArgument, Message: "unknown function_to_apply \"" + o.Function + "\"", ValidValues: valid[1:]}
-	}
-	var a engine.Answer
-	began := time.Now()
-	encoded, err := p.encode(ctx, r.Items, tokenizer.Options{Limit: o.MaxLength})
-	if err != nil {
-		return a, err
-	}
-	a.Timings.Preprocess = since(&began)
-	logits, err := p.scores(ctx, s, encoded, r.BatchSize)
-	if err != nil {
-		return a, err
-	}
-	a.Timings.Run = since(&began)
-	for i, row := range logits {
-		a.Outputs = append(a.Outputs, p.outputs(i, row, o, encoded[i].Truncated)...)
-	}
-	a.Timings.Postprocess = since(&began)
-	return a, nil
-}
-
-// encode tokenizes inputs of one text or two.
-func (e encoder) encode(ctx context.Context, items []engine.Item, o tokenizer.Options) ([]tokenizer.Encoding, error) {
-	encoded := make([]tokenizer.Encoding, len(items))
-	for i, item := range items {
-		r, err := textOf(item)
-		if err != nil {
-			return nil, err
-		}
-		encoded[i] = e.tok.EncodeWith(o, r.texts()...)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-	}
-	return encoded, nil
-}
-
-// scores runs the model: the logits of each text.
-func (p *classifier) scores(ctx context.Context, s engine.Sessions, encoded []tokenizer.Encoding, size int) ([][]float32, error) {
-	session, err := s.Open(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	logits := make([][]float32, len(encoded))
-	err = p.run(ctx, session, encoded, size, []want{{output: p.logits}}, func(i int, rows []row) error {
-		if len(rows[0].shape) != 1 {
-			return engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; labels need [batch, labels]", rows[0].shape)
-		}
-		logits[i] = slices.Clone(rows[0].values)
-		return nil
+	found := make([][]engine.Output, len(r.Items))
+	return p.serve(ctx, s, r, textWork{
+		parameters: &o,
+		encode: func(item engine.Item) ([]tokenizer.Encoding, error) {
+			return p.texts(item, tokenizer.Options{Limit: o.MaxLength})
+		},
+		wants: []want{{output: p.logits}},
+		take: func(i int, t passage, rows []row) error {
+			logits, err := labelScores(rows[0])
+			if err == nil {
+				found[i] = p.outputs(i, logits, o, t.Truncated)
+			}
+			return err
+		},
+		finish: func(a *engine.Answer) error { a.Outputs = slices.Concat(found...); return nil },
 	})
-	return logits, err
+}
+
+// labelScores are the logits of a text's labels.
+func labelScores(r row) ([]float32, error) {
+	if len(r.shape) != 1 {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; labels need [batch, labels]", r.shape)
+	}
+	return slices.Clone(r.values), nil
 }
 
 func (p *classifier) outputs(item int, logits []float32, o classifying, truncated bool) []engine.Output {

@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
@@ -49,42 +48,27 @@ type rankingParameters struct {
 	MaxLength int    `json:"max_length"`
 }
 
+func (o rankingParameters) check() error {
+	if o.Query == "" {
+		return engine.Errorf(engine.ErrInvalidArgument, "no query").WithHint("pass parameters {\"query\":\"…\"}, and what is to be ranked as inputs")
+	}
+	return among("function_to_apply", o.Function, "none", "sigmoid")
+}
+
 // Run scores the texts.
 func (p *ranker) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := rankingParameters{Function: "sigmoid", MaxLength: p.limit}
-	if err := readParameters(r.Parameters, &o); err != nil {
-		return engine.Answer{}, err
-	}
-	if o.Query == "" {
-		return engine.Answer{}, engine.Errorf(engine.ErrInvalidArgument, "no query").WithHint("pass parameters {\"query\":\"…\"}, and what is to be ranked as inputs")
-	}
-	if o.Function != "sigmoid" && o.Function != "none" {
-		return engine.Answer{}, &engine.Error{Code: engine.ErrInvalidArgument, Message: "unknown function_to_apply \"" + o.Function + "\"", ValidValues: []string{"none", "sigmoid"}}
-	}
-	var a engine.Answer
-	began := time.Now()
-	encoded := make([]tokenizer.Encoding, len(r.Items))
-	for i, item := range r.Items {
-		t, err := textOf(item)
-		if err != nil {
-			return a, err
-		}
-		encoded[i] = p.tok.EncodePair(tokenizer.Options{Limit: o.MaxLength}, o.Query, t.Text)
-		if ctx.Err() != nil {
-			return a, ctx.Err()
-		}
-	}
-	a.Timings.Preprocess = since(&began)
-	logits, err := p.scores(ctx, s, encoded, r.BatchSize)
-	if err != nil {
-		return a, err
-	}
-	a.Timings.Run = since(&began)
-	if err := p.rank(&a, logits, o.Function); err != nil {
-		return a, err
-	}
-	a.Timings.Postprocess = since(&began)
-	return a, nil
+	logits := make([][]float32, len(r.Items))
+	return p.serve(ctx, s, r, textWork{
+		parameters: &o,
+		encode: func(item engine.Item) ([]tokenizer.Encoding, error) {
+			t, err := textOf(item)
+			return []tokenizer.Encoding{p.tok.EncodePair(tokenizer.Options{Limit: o.MaxLength}, o.Query, t.Text)}, err
+		},
+		wants:  []want{{output: p.logits}},
+		take:   func(i int, _ passage, rows []row) (err error) { logits[i], err = labelScores(rows[0]); return err },
+		finish: func(a *engine.Answer) error { return p.rank(a, logits, o.Function) },
+	})
 }
 
 func (p *ranker) rank(a *engine.Answer, logits [][]float32, function string) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
@@ -54,41 +53,30 @@ type tagging struct {
 
 var strategies = []string{"none", "simple", "first", "average", "max"}
 
+func (o tagging) check() error { return among("aggregation_strategy", o.Strategy, strategies...) }
+
 // Run tags the texts.
 func (p *tagger) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := tagging{Strategy: "simple", Ignore: []string{"O"}, MaxLength: p.limit}
-	if err := readParameters(r.Parameters, &o); err != nil {
-		return engine.Answer{}, err
-	}
-	if !slices.Contains(strategies, o.Strategy) {
-		return engine.Answer{}, &engine.Error{Code: engine.ErrInvalidArgument, Message: "unknown aggregation_strategy \"" + o.Strategy + "\"", ValidValues: strategies}
-	}
-	var a engine.Answer
-	began := time.Now()
-	encoded, err := p.encode(ctx, r.Items, tokenizer.Options{Limit: o.MaxLength, Places: true})
-	if err != nil {
-		return a, err
-	}
-	session, err := s.Open(ctx, "")
-	if err != nil {
-		return a, err
-	}
-	a.Timings.Preprocess = since(&began)
-	found := make([][]engine.Output, len(encoded))
-	err = p.run(ctx, session, encoded, r.BatchSize, []want{{p.logits, true}}, func(i int, rows []row) error {
-		if len(rows[0].shape) != 2 {
-			return engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; it needs [batch, tokens, labels]", rows[0].shape)
-		}
-		text, err := textOf(r.Items[i])
-		if err != nil {
+	found := make([][]engine.Output, len(r.Items))
+	return p.serve(ctx, s, r, textWork{
+		parameters: &o,
+		encode: func(item engine.Item) ([]tokenizer.Encoding, error) {
+			return p.texts(item, tokenizer.Options{Limit: o.MaxLength, Places: true})
+		},
+		wants: []want{{p.logits, true}},
+		take: func(i int, t passage, rows []row) error {
+			if len(rows[0].shape) != 2 {
+				return engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; it needs [batch, tokens, labels]", rows[0].shape)
+			}
+			text, err := textOf(r.Items[i])
+			if err == nil {
+				found[i] = p.outputs(i, o, p.tagged([]rune(text.Text), t.Encoding, rows[0]))
+			}
 			return err
-		}
-		found[i] = p.outputs(i, o, p.tagged([]rune(text.Text), encoded[i], rows[0]))
-		return nil
+		},
+		finish: func(a *engine.Answer) error { a.Outputs = slices.Concat(found...); return nil },
 	})
-	a.Timings.Run = since(&began)
-	a.Outputs = slices.Concat(found...)
-	return a, err
 }
 
 // A tag is a token, or several together, with the scores of its labels.

@@ -3,7 +3,6 @@ package tasks
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
@@ -83,42 +82,39 @@ func (o candidates) check() error {
 // Run asks of each label whether it follows from the text.
 func (p *zeroShotPipeline) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := candidates{Template: "This example is {}.", MaxLength: p.limit}
-	if err := readParameters(r.Parameters, &o); err != nil {
-		return engine.Answer{}, err
+	logits := make([][][]float32, len(r.Items)) // of each text, of each label
+	return p.serve(ctx, s, r, textWork{
+		parameters: &o,
+		encode:     func(item engine.Item) ([]tokenizer.Encoding, error) { return p.hypotheses(item, o) },
+		wants:      []want{{output: p.logits}},
+		take: func(i int, t passage, rows []row) (err error) {
+			if logits[t.item] == nil {
+				logits[t.item] = make([][]float32, len(o.Labels))
+			}
+			logits[t.item][i%len(o.Labels)], err = labelScores(rows[0])
+			return err
+		},
+		finish: func(a *engine.Answer) error {
+			for i := range logits {
+				scores := p.likely(logits[i], o.Multi)
+				for _, k := range best(scores, 0) {
+					a.Outputs = append(a.Outputs, engine.Output{Item: i, Label: o.Labels[k], Score: score6(scores[k])})
+				}
+			}
+			return nil
+		},
+	})
+}
+
+// hypotheses encodes a text with the sentence of each label.
+func (p *zeroShotPipeline) hypotheses(item engine.Item, o candidates) ([]tokenizer.Encoding, error) {
+	t, err := textOf(item)
+	out := make([]tokenizer.Encoding, len(o.Labels))
+	for i, label := range o.Labels {
+		hypothesis := strings.Replace(o.Template, "{}", label, 1)
+		out[i] = p.tok.EncodePair(tokenizer.Options{Limit: o.MaxLength, OnlyFirst: true}, t.Text, hypothesis)
 	}
-	if err := o.check(); err != nil {
-		return engine.Answer{}, err
-	}
-	var a engine.Answer
-	began := time.Now()
-	var encoded []tokenizer.Encoding
-	for _, item := range r.Items {
-		t, err := textOf(item)
-		if err != nil {
-			return a, err
-		}
-		for _, label := range o.Labels {
-			hypothesis := strings.Replace(o.Template, "{}", label, 1)
-			encoded = append(encoded, p.tok.EncodePair(tokenizer.Options{Limit: o.MaxLength, OnlyFirst: true}, t.Text, hypothesis))
-		}
-		if ctx.Err() != nil {
-			return a, ctx.Err()
-		}
-	}
-	a.Timings.Preprocess = since(&began)
-	logits, err := p.scores(ctx, s, encoded, r.BatchSize)
-	if err != nil {
-		return a, err
-	}
-	a.Timings.Run = since(&began)
-	for i := range r.Items {
-		scores := p.likely(logits[i*len(o.Labels):(i+1)*len(o.Labels)], o.Multi)
-		for _, k := range best(scores, 0) {
-			a.Outputs = append(a.Outputs, engine.Output{Item: i, Label: o.Labels[k], Score: score6(scores[k])})
-		}
-	}
-	a.Timings.Postprocess = since(&began)
-	return a, nil
+	return out, err
 }
 
 // likely scores labels: against "contradiction" each by itself, or against

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
 )
 
 // install installs what testdata's lock names into the user's cache, once for
@@ -87,41 +89,8 @@ func node(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// virtualenv returns the Python that has testdata's requirements. Without
-// Python the test is skipped, but fails where CI is set.
+// virtualenv returns the Python that has testdata's requirements.
 func virtualenv(t *testing.T) string {
 	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("Python is not installed: ", err)
-		}
-		t.Skip("Python is not installed: ", err)
-	}
-	wants, err := os.ReadFile("testdata/clients/requirements.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(wants)
-	dir := filepath.Join(cache, "ipfs-accelerate-test", "python-"+hex.EncodeToString(sum[:8]))
-	done := filepath.Join(dir, "installed")
-	python := filepath.Join(dir, "bin", "python")
-	if runtime.GOOS == "windows" {
-		python = filepath.Join(dir, "Scripts", "python.exe")
-	}
-	if _, err := os.Stat(done); err == nil {
-		return python
-	}
-	for _, args := range [][]string{{"python3", "-m", "venv", "--clear", dir}, {python, "-m", "pip", "install", "-q", "-r", "testdata/clients/requirements.txt"}} {
-		if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, out)
-		}
-	}
-	if err := os.WriteFile(done, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return python
+	return enginetest.Python(t, "testdata/clients/requirements.txt")
 }

