@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -26,30 +27,34 @@ const (
 
 // describe returns the licence and the task that a model's own files name: its
 // manifest, else the head of its model card. They are words of whoever made the
-// model; nothing is decided by them.
-func describe(rec *rootRecord) (license, task string) {
-	for i, f := range rec.Files {
-		switch f.Name {
-		case aboutManifest:
-			var said struct {
-				License any `json:"license"`
-				Task    any `json:"task"`
-			}
-			if json.Unmarshal(about(rec.paths[i]), &said) == nil {
-				license, task = cmp.Or(word(said.License), license), cmp.Or(word(said.Task), task)
-			}
-		case aboutCard:
-			var said struct {
-				License any `yaml:"license"`
-				Name    any `yaml:"license_name"` // of a licence that is "other"
-				Task    any `yaml:"pipeline_tag"`
-			}
-			if yaml.Unmarshal(frontMatter(about(rec.paths[i])), &said) == nil {
-				license, task = cmp.Or(license, word(said.Name), word(said.License)), cmp.Or(task, word(said.Task))
-			}
-		}
+// model; nothing is decided by them. read returns a file by its name; nil if
+// there is none.
+func describe(read func(name string) []byte) (license, task string) {
+	var manifest struct {
+		License any `json:"license"`
+		Task    any `json:"task"`
+	}
+	if json.Unmarshal(read(aboutManifest), &manifest) == nil {
+		license, task = word(manifest.License), word(manifest.Task)
+	}
+	var card struct {
+		License any `yaml:"license"`
+		Name    any `yaml:"license_name"` // of a licence that is "other"
+		Task    any `yaml:"pipeline_tag"`
+	}
+	if yaml.Unmarshal(frontMatter(read(aboutCard)), &card) == nil {
+		license, task = cmp.Or(license, word(card.Name), word(card.License)), cmp.Or(task, word(card.Task))
 	}
 	return license, task
+}
+
+// about reads a file of the root that may say what it is.
+func (r *rootRecord) about(name string) []byte {
+	i := slices.IndexFunc(r.Files, func(f fileRecord) bool { return f.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return about(r.paths[i])
 }
 
 // about reads a file that may say what a model is.

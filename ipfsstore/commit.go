@@ -163,7 +163,7 @@ func (s *Store) newRecord(c *catalog, set *commitSet, links *linker) *rootRecord
 		Complete: set.complete, Pinned: set.pin, Origin: set.origin, Named: set.named, Selected: set.selected, AddedAt: time.Now().UTC(), AddedBy: userName(), Files: links.records(),
 	}
 	s.finish(rec)
-	rec.License, rec.Task = describe(rec)
+	rec.License, rec.Task = describe(rec.about)
 	old := c.roots[rec.Root]
 	if old == nil {
 		return rec

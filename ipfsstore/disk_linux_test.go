@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/storetest"
 )
 
 // smallDisk is a file system of so many bytes, for whoever may mount one.
@@ -52,7 +53,8 @@ func TestStore_diskFull(t *testing.T) {
 	if err := whole.Export(t.Context(), root, &car); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ipfsstore.Open(filepath.Join(smallDisk(t, 3*mib), "store"), ipfsstore.Options{Sources: []ipfsstore.Source{gateway(t, "whole", whole)}})
+	v := &visitors{Handler: whole.Gateway()}
+	s, err := ipfsstore.Open(filepath.Join(smallDisk(t, 3*mib), "store"), ipfsstore.Options{Sources: []ipfsstore.Source{storetest.Gateway(t, "whole", v)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +75,9 @@ func TestStore_diskFull(t *testing.T) {
 			t.Errorf("%s: %v, want ErrDiskFull", name, err)
 		}
 		nothingHalf(t, s)
+	}
+	if v.were(leafOf(modelFiles()["onnx/model.onnx"], 0)) || v.were(leafOf(modelFiles()["tokenizer.json"], 0)) {
+		t.Error("leaves came of what there is no room for")
 	}
 	if _, err := s.GC(t.Context(), ipfsstore.GCOptions{}); err != nil {
 		t.Error(err)

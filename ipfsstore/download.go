@@ -23,12 +23,7 @@ const (
 // download brings the files into dir, each under its hash. What an earlier call
 // has left is hashed and continued.
 func (j *namedFetch) download(ctx context.Context, total int64) error {
-	var have int64
-	for _, f := range j.files {
-		if st, err := lstat(filepath.Join(j.dir, f.key())); err == nil {
-			have += min(st.Size, f.Bytes)
-		}
-	}
+	have := j.begun()
 	if free, ok := freeBytes(j.dir); ok && total-have > free {
 		return fmt.Errorf("%w: %d bytes to fetch, room for %d", ErrDiskFull, total-have, free)
 	}
@@ -115,7 +110,7 @@ func (d *fileDownload) rest(ctx context.Context, out *os.File, sum hash.Hash, ha
 		}
 		d.count(func(s *SourceStat) { s.Errors++ })
 		if idle >= downloadTries {
-			return err
+			return fmt.Errorf("source %q: %w", d.job.origin.Name(), err)
 		}
 		sleep(ctx, nil, downloadPause<<idle)
 	}
@@ -136,7 +131,10 @@ func (d *fileDownload) more(ctx context.Context, out *os.File, sum hash.Hash, of
 	defer leafBuffers.Put(buf)
 	var got int64
 	for off+got < d.file.Bytes {
-		n, err := body.Read((*buf)[:min(int64(len(*buf)), d.file.Bytes-off-got)])
+		n, err := body.Read((*buf)[:min(int64(d.job.store.limit.piece(len(*buf))), d.file.Bytes-off-got)])
+		if err := d.job.store.limit.wait(ctx, int64(n)); err != nil {
+			return got, err
+		}
 		if _, werr := out.WriteAt((*buf)[:n], off+got); werr != nil {
 			return got, fmt.Errorf("%w: %w", errWrite, werr)
 		}

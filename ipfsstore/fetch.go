@@ -102,8 +102,10 @@ func (s *Store) newFetch(ref string, o FetchOptions) (*fetchJob, error) {
 	if err != nil {
 		return nil, err
 	}
+	net := newFetcher(sources).remembering(&s.liars)
+	net.limit = s.limit
 	return &fetchJob{
-		store: s, o: o, ref: r, tag: tag, net: newFetcher(sources).remembering(&s.liars), nodes: newNodeSet(),
+		store: s, o: o, ref: r, tag: tag, net: net, nodes: newNodeSet(),
 		meter: newMeter(o.Progress, "manifest", 0),
 	}, nil
 }

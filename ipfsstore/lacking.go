@@ -12,21 +12,31 @@ func (p *parts) lacking(ctx context.Context, blobs []*blob) ([]*blob, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrModelChanged) {
 		return nil, err
 	}
-	c, err := p.store.snapshot()
+	here, err := p.store.stored()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(blobs, here), nil
+}
+
+// stored returns what reports whether the store has a blob, as it was when it
+// was last looked at.
+func (s *Store) stored() (func(*blob) bool, error) {
+	c, err := s.snapshot()
 	if err != nil {
 		return nil, err
 	}
 	known, where := c.blobStats(), c.references()
-	return slices.DeleteFunc(blobs, func(b *blob) bool {
+	return func(b *blob) bool {
 		key := b.cid.String()
 		if f, ok := where[key]; ok {
 			if st, err := lstat(f.Path); err == nil && st == f.Stat {
 				return true
 			}
 		}
-		st, err := lstat(p.store.path("blobs", key))
+		st, err := lstat(s.path("blobs", key))
 		return err == nil && slices.Contains(known[key], st)
-	}), nil
+	}, nil
 }
 
 // blobStats are the looks of all blobs, by CID.

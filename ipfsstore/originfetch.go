@@ -33,16 +33,9 @@ type namedFetch struct {
 
 // fetchNamed is Fetch for a reference of an origin.
 func (s *Store) fetchNamed(ctx context.Context, origin Origin, rest string, o FetchOptions) (Fetched, error) {
-	tag, err := optionalName(o.Name)
+	j, err := s.newNamedFetch(origin, o)
 	if err != nil {
 		return Fetched{}, err
-	}
-	if err := checkPatterns(slices.Concat(o.Files, o.Exclude)); err != nil {
-		return Fetched{}, err
-	}
-	j := &namedFetch{
-		store: s, origin: origin, o: o, tag: tag, selected: selection(o.Files, o.Exclude),
-		meter: newMeter(o.Progress, "manifest", 0), stat: SourceStat{Name: origin.Name()},
 	}
 	full, fixed, err := origin.Canonical(rest)
 	if err != nil {
@@ -54,6 +47,20 @@ func (s *Store) fetchNamed(ctx context.Context, origin Origin, rest string, o Fe
 		}
 	}
 	return j.run(ctx, full)
+}
+
+func (s *Store) newNamedFetch(origin Origin, o FetchOptions) (*namedFetch, error) {
+	tag, err := optionalName(o.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPatterns(slices.Concat(o.Files, o.Exclude)); err != nil {
+		return nil, err
+	}
+	return &namedFetch{
+		store: s, origin: origin, o: o, tag: tag, selected: selection(o.Files, o.Exclude),
+		meter: newMeter(o.Progress, "manifest", 0), stat: SourceStat{Name: origin.Name()},
+	}, nil
 }
 
 // selection is what of an origin's files a root was made of.

@@ -2,9 +2,6 @@ package ipfsstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,43 +23,6 @@ const (
 	maxPassed    = 256 // tasks of others that are looked past
 )
 
-// A task is a block to be fetched.
-type task struct {
-	cid  cid.Cid
-	size int64 // expected, in bytes; a guess will do
-	// take receives the verified block, which it may not keep, and returns
-	// the blocks that are wanted next. It is called once.
-	take func(block []byte) ([]*task, error)
-
-	// Guarded by the fetcher's mu.
-	taken   bool
-	done    bool
-	asked   []*lane  // who is at it now
-	lacking []*donor // who does not have it
-}
-
-// A donor is a source as one fetch sees it. Its fields are guarded by the
-// fetcher's mu.
-type donor struct {
-	src   Source
-	tier  string
-	order int // of the tier
-	stat  SourceStat
-	pace  time.Duration // of one call, recent ones weighing more
-	fails int
-	out   bool // not asked any more
-	err   error
-}
-
-// A lane is one call of a source that is in progress.
-type lane struct {
-	donor   *donor
-	tasks   []*task
-	started time.Time
-	cancel  context.CancelFunc
-	bytes   int64
-}
-
 // A fetcher shares tasks out to sources. Every free lane of a source pulls the
 // next task, so the faster a source is, the more it gets. When no task is left,
 // free lanes ask again for blocks that other sources are slow with.
@@ -71,6 +31,7 @@ type fetcher struct {
 	start  time.Time
 	find   time.Duration // until the first verified block
 	liars  *sync.Map     // name of a banned source -> *HashMismatchError; nil to forget
+	limit  limit         // of the store
 
 	mu       sync.Mutex // guards all below, the tasks and the donors
 	wake     chan struct{}
@@ -141,13 +102,37 @@ func (f *fetcher) serve(ctx context.Context, d *donor) {
 			wait(ctx)
 			continue
 		}
-		err := d.src.Fetch(lctx, cidsOf(l.tasks), func(c cid.Cid, block []byte) error { return f.deliver(l, c, block) })
+		err := f.ask(lctx, l)
 		cancelled := lctx.Err() != nil
 		l.cancel()
 		if f.settle(l, err, cancelled) {
 			sleep(ctx, nil, retryPause)
 		}
 	}
+}
+
+// ask is the call of a lane. It begins when the limit allows for what it is
+// known to bring; the rest is paid for by the next.
+func (f *fetcher) ask(ctx context.Context, l *lane) error {
+	var known int64
+	for _, t := range l.tasks {
+		known += max(0, t.size)
+	}
+	if err := f.limit.wait(ctx, known); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	l.started = time.Now()
+	f.mu.Unlock()
+	err := f.call(ctx, l)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limit.owe(l.bytes - known)
+	return err
+}
+
+func (f *fetcher) call(ctx context.Context, l *lane) error {
+	return l.donor.src.Fetch(ctx, cidsOf(l.tasks), func(c cid.Cid, block []byte) error { return f.deliver(l, c, block) })
 }
 
 func cidsOf(tasks []*task) []cid.Cid {
@@ -178,7 +163,7 @@ func (f *fetcher) next(ctx context.Context, d *donor) (*lane, context.Context, f
 		return nil, nil, f.sleeper(patience)
 	}
 	lctx, cancel := context.WithCancel(ctx)
-	l := &lane{donor: d, tasks: tasks, started: time.Now(), cancel: cancel}
+	l := &lane{donor: d, tasks: tasks, cancel: cancel}
 	for _, t := range tasks {
 		t.asked = append(t.asked, l)
 	}
@@ -204,274 +189,8 @@ func sleep(ctx context.Context, wake <-chan struct{}, d time.Duration) {
 	}
 }
 
-// pull takes pending tasks for d, about as many as fill a large block. Those
-// that others must do stay in front; only so many of them are passed over.
-func (f *fetcher) pull(d *donor) []*task {
-	var batch, passed []*task
-	var size int64
-	i := 0
-	for ; i < len(f.pending) && len(passed) < maxPassed; i++ {
-		t := f.pending[i]
-		if !f.mayAsk(d, t) {
-			passed = append(passed, t)
-			continue
-		}
-		if len(batch) >= batchBlocks || len(batch) > 0 && size+t.bytes() > batchBytes {
-			break
-		}
-		batch, size = append(batch, t), size+t.bytes()
-	}
-	copy(f.pending[i-len(passed):i], passed)
-	f.pending = f.pending[i-len(passed):]
-	f.flying = append(f.flying, batch...)
-	return batch
-}
-
-func (t *task) bytes() int64 {
-	if t.size <= 0 {
-		return guessedBytes
-	}
-	return t.size
-}
-
-// mayAsk reports whether it is d's turn: no source of an earlier tier is left.
-func (f *fetcher) mayAsk(d *donor, t *task) bool {
-	if slices.Contains(t.lacking, d) {
-		return false
-	}
-	for _, e := range f.donors {
-		if e.order < d.order && !e.out && !slices.Contains(t.lacking, e) {
-			return false
-		}
-	}
-	return true
-}
-
-// hedge picks a task that another source has been at for too long by d's own
-// standard, or says when there could be one.
-func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
-	patience := firstHedge
-	if d.pace > 0 {
-		patience = max(shortHedge, 2*d.pace)
-	}
-	soonest := time.Duration(0)
-	for _, t := range f.flying {
-		if t.taken || len(t.asked) >= maxAttempts || slices.Contains(t.lacking, d) ||
-			slices.ContainsFunc(t.asked, func(l *lane) bool { return l.donor == d }) {
-			continue
-		}
-		if len(t.asked) == 0 {
-			continue
-		}
-		left := patience - time.Since(t.asked[len(t.asked)-1].started)
-		if left <= 0 {
-			return t, 0
-		}
-		if soonest == 0 || left < soonest {
-			soonest = left
-		}
-	}
-	return nil, soonest
-}
-
-// deliver takes a block from a source. This is where it is verified.
-func (f *fetcher) deliver(l *lane, c cid.Cid, block []byte) error {
-	i := slices.IndexFunc(l.tasks, func(t *task) bool { return t.cid == c })
-	if i < 0 {
-		return nil // not asked for: neither believed nor held against the source
-	}
-	if !blockMatches(c, block) {
-		return f.ban(l.donor, c)
-	}
-	t := l.tasks[i]
-	f.mu.Lock()
-	if t.taken {
-		f.mu.Unlock()
-		return nil
-	}
-	t.taken = true
-	if f.find == 0 {
-		f.find = time.Since(f.start)
-	}
-	f.mu.Unlock()
-	more, err := t.take(block)
-	f.finish(l, t, more, len(block), err)
-	return err
-}
-
-// finish books a block that was taken.
-func (f *fetcher) finish(l *lane, t *task, more []*task, size int, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	defer f.changed()
-	if err != nil {
-		f.stop(err)
-		return
-	}
-	l.donor.stat.Bytes += int64(size)
-	l.donor.stat.Blocks++
-	l.bytes += int64(size)
-	t.done = true
-	f.open--
-	f.open += len(more)
-	f.pending = append(f.pending, more...)
-	for _, m := range more {
-		f.giveUp(m)
-	}
-	f.flying = slices.DeleteFunc(f.flying, func(o *task) bool { return o == t })
-	for _, o := range t.asked {
-		if o != l && !slices.ContainsFunc(o.tasks, func(t *task) bool { return !t.done }) {
-			o.cancel() // a slower source was at it too
-		}
-	}
-}
-
-// ban leaves a source out for good: a wrong hash is proof.
-func (f *fetcher) ban(d *donor, c cid.Cid) error {
-	err := &HashMismatchError{Source: d.src.Name(), CID: c.String()}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.mismatch == nil {
-		f.mismatch = err
-	}
-	d.stat.Banned, d.err = true, err
-	if _, origin := d.src.(*originSource); f.liars != nil && !origin { // an origin may have changed: that is no lie
-		f.liars.Store(d.src.Name(), err)
-	}
-	f.dismiss(d)
-	return err
-}
-
-// dismiss stops asking a source, and gives up what only it could have had.
-func (f *fetcher) dismiss(d *donor) {
-	if d.out {
-		return
-	}
-	d.out = true
-	for _, t := range f.flying {
-		for _, l := range t.asked {
-			if l.donor == d {
-				l.cancel()
-			}
-		}
-	}
-	for _, t := range f.pending {
-		f.giveUp(t)
-	}
-	f.changed()
-}
-
-// settle books the end of a call, and reports whether the source needs a pause.
-func (f *fetcher) settle(l *lane, err error, cancelled bool) (pause bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	defer f.changed()
-	d := l.donor
-	failed := err != nil && !errors.Is(err, ErrNotFound) && !cancelled
-	switch {
-	case failed && !d.stat.Banned:
-		d.err = err
-		d.fails++
-	case l.bytes > 0:
-		d.fails = 0
-		d.observe(l)
-	}
-	if failed {
-		d.stat.Errors++
-	}
-	for _, t := range l.tasks {
-		f.back(t, l, !failed && !cancelled)
-	}
-	if d.fails >= maxFails {
-		f.dismiss(d)
-	}
-	return failed
-}
-
-// observe takes the speed of a call into the donor's score.
-func (d *donor) observe(l *lane) {
-	took := max(time.Since(l.started), time.Microsecond)
-	rate := float64(l.bytes) / took.Seconds()
-	if d.pace == 0 {
-		d.pace, d.stat.Score = took, rate
-		return
-	}
-	d.pace += time.Duration(scoreWeight * float64(took-d.pace))
-	d.stat.Score += scoreWeight * (rate - d.stat.Score)
-}
-
-// back takes a task from a lane that is over. lacking says that the source does
-// not have it, as opposed to having failed.
-func (f *fetcher) back(t *task, l *lane, lacking bool) {
-	t.asked = slices.DeleteFunc(t.asked, func(o *lane) bool { return o == l })
-	if t.taken {
-		return
-	}
-	if lacking {
-		t.lacking = append(t.lacking, l.donor)
-	}
-	if len(t.asked) > 0 {
-		return
-	}
-	f.flying = slices.DeleteFunc(f.flying, func(o *task) bool { return o == t })
-	f.pending = slices.Insert(f.pending, 0, t)
-	f.giveUp(t)
-}
-
-// giveUp ends the fetch if nobody is left who could have t.
-func (f *fetcher) giveUp(t *task) {
-	err := f.mismatch
-	if err == nil {
-		err = ErrNotFound
-	}
-	for _, d := range f.donors {
-		if !d.out && !slices.Contains(t.lacking, d) {
-			return
-		}
-		if d.err != nil && !d.stat.Banned {
-			err = fmt.Errorf("%w; source %q: %w", err, d.src.Name(), d.err)
-		}
-	}
-	f.stop(fmt.Errorf("block %s: %w", t.cid, err))
-}
-
-// stop ends the fetch with an error, the first one.
-func (f *fetcher) stop(err error) {
-	if f.fatal != nil {
-		return
-	}
-	f.fatal = err
-	for _, t := range f.flying {
-		for _, l := range t.asked {
-			l.cancel()
-		}
-	}
-}
-
 // changed wakes every lane that waits.
 func (f *fetcher) changed() {
 	close(f.wake)
 	f.wake = make(chan struct{})
-}
-
-// stats are the statistics of the sources, in tier order.
-func (f *fetcher) stats() []SourceStat {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	out := make([]SourceStat, len(f.donors))
-	for i, d := range f.donors {
-		out[i] = d.stat
-	}
-	return out
-}
-
-// level is the farthest tier that a block came from.
-func (f *fetcher) level() string {
-	level := tierStore
-	for _, d := range f.donors {
-		if d.stat.Blocks > 0 {
-			level = max(level, d.tier)
-		}
-	}
-	return level
 }

@@ -28,6 +28,9 @@ type Options struct {
 	// nearly that much after an Add, an Import or a Fetch, models are removed
 	// as [Store.GC] does. 0 is no limit.
 	MaxBytes int64
+	// LimitRate is how many bytes a second may come from sources and origins,
+	// all fetches of this store together; 0 is no limit.
+	LimitRate int64
 	// Logger receives what is worth knowing but is no error; nil is silence.
 	Logger *slog.Logger
 }
@@ -41,6 +44,7 @@ type Store struct {
 	log     *slog.Logger
 
 	maxBytes int64 // 0 is no limit
+	limit    limit
 
 	catalog atomic.Pointer[catalog]
 	index   atomic.Pointer[blockIndex]
@@ -113,7 +117,7 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	s := &Store{dir: dir, sources: slices.Clone(o.Sources), origins: slices.Clone(o.Origins), log: o.Logger, maxBytes: o.MaxBytes, hashing: semaphore.NewWeighted(int64(hashers()))}
+	s := &Store{dir: dir, sources: slices.Clone(o.Sources), origins: slices.Clone(o.Origins), log: o.Logger, maxBytes: o.MaxBytes, limit: newLimit(o.LimitRate), hashing: semaphore.NewWeighted(int64(hashers()))}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

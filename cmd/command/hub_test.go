@@ -32,6 +32,10 @@ func TestModels_hub(t *testing.T) {
 		c, _ := e["code"].(string)
 		return c
 	}
+	plan, err := run("", "models", "fetch", "hf://org/model", "--dry-run", "--exclude", "*.json")
+	if err != nil || plan["to_fetch"] != 5021.0 || plan["license"] != "mit" || plan["cid"] != nil || len(plan["files"].([]any)) != 2 {
+		t.Errorf("dry run: %v, %v", plan, err)
+	}
 	got, err := run("", "models", "fetch", "hf://org/model", "--include", "*.*", "--exclude", "*.json")
 	if err != nil || got["name"] != "org/model" || got["origin"] != "hf://org/model@"+first || got["license"] != "mit" || got["files_total"] != 2.0 {
 		t.Fatalf("%v, %v", got, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
 )
@@ -106,15 +107,19 @@ func (c *cli) addOne(ctx context.Context, a *app, p string, o ipfsstore.AddOptio
 
 func (c *cli) modelsFetch() *cobra.Command {
 	var r engine.FetchRequest
+	var dry bool
 	cmd := &cobra.Command{
 		Use:     "fetch MODEL",
 		Short:   "Fetch a model by CID, name, hf://ORG/NAME or path; every block is verified",
 		Long:    "Fetch a model by CID, by a name in the catalogue, or by its name on a Hugging Face\nhub: hf://ORG/NAME[@REVISION]. What comes from a hub is checked by the hub's hashes,\ngets a CID, and is known as ORG/NAME from then on.",
-		Example: "  ipfs-accelerate models fetch bafy… --name mine\n  ipfs-accelerate models fetch hf://org/name --include '*.json' --include 'onnx/*'",
+		Example: "  ipfs-accelerate models fetch bafy… --name mine\n  ipfs-accelerate models fetch bafy… --dry-run\n  ipfs-accelerate models fetch hf://org/name --include '*.json' --include 'onnx/*'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Model = args[0]
 			return c.with(func(a *app) error {
+				if dry {
+					return c.planFetch(cmd.Context(), a, r)
+				}
 				report, done := c.progress()
 				f, err := a.engine.Fetch(cmd.Context(), r, report)
 				done()
@@ -137,6 +142,8 @@ func (c *cli) modelsFetch() *cobra.Command {
 	f.StringSliceVar(&r.Sources, "sources", nil, "names of the sources to use")
 	f.Int64Var(&r.MaxBytes, "max-bytes", 0, "refuse a larger model (default 4 GiB)")
 	f.BoolVar(&r.Pin, "pin", false, "keep it when space is needed")
+	f.BoolVar(&dry, "dry-run", false, "only say what would come: files, bytes and the licence")
+	c.keyFlags(f, false, func(name string, _ config.Key) bool { return name == "limit-rate" })
 	return cmd
 }
 

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
 )
@@ -89,15 +88,12 @@ func (h *Origin) Read(ctx context.Context, ref, file string, off, n int64) (io.R
 	if n == 0 {
 		return http.NoBody, nil
 	}
-	ctx, giveUp := context.WithCancelCause(ctx)
 	header := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", off, off+n-1)}, "Accept-Encoding": {"identity"}}
 	resp, err := h.do(ctx, h.url(repo+"/resolve/", rev)+"/"+escapePath(file), header) //nolint:bodyclose // the body that is returned closes it
 	if err != nil {
-		giveUp(nil)
 		return nil, err
 	}
-	b := &body{ctx: ctx, giveUp: giveUp, resp: resp, left: n, idle: h.o.Idle}
-	b.timer = time.AfterFunc(h.o.Idle, func() { giveUp(fmt.Errorf("the hub sent nothing for %s", h.o.Idle)) })
+	b := &body{resp: resp, left: n}
 	if err := b.start(off); err != nil {
 		_ = b.Close() // it holds nothing but the response
 		return nil, err
@@ -107,12 +103,8 @@ func (h *Origin) Read(ctx context.Context, ref, file string, off, n int64) (io.R
 
 // A body is the wanted bytes of a response.
 type body struct {
-	ctx    context.Context //nolint:containedctx // of the request, whose end it tells the cause of
-	giveUp context.CancelCauseFunc
-	resp   *http.Response
-	timer  *time.Timer
-	idle   time.Duration
-	left   int64
+	resp *http.Response
+	left int64
 }
 
 // start makes sure that the next byte is the one at off.
@@ -141,12 +133,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := b.resp.Body.Read(p[:min(int64(len(p)), b.left)])
-	if b.left -= int64(n); n > 0 {
-		b.timer.Reset(b.idle)
-	}
-	if cause := context.Cause(b.ctx); err != nil && cause != nil {
-		return n, cause
-	}
+	b.left -= int64(n)
 	if errors.Is(err, io.EOF) && b.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
@@ -154,11 +141,7 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 // Close implements [io.Closer].
-func (b *body) Close() error {
-	b.timer.Stop()
-	b.giveUp(nil)
-	return b.resp.Body.Close()
-}
+func (b *body) Close() error { return b.resp.Body.Close() }
 
 // url is of a path below the hub's, whose last part is escaped.
 func (h *Origin) url(path, last string) string {
@@ -175,9 +158,11 @@ func escapePath(p string) string {
 
 var nextPage = regexp.MustCompile(`<([^>]+)>\s*;\s*rel="?next"?`)
 
+var errSlow = errors.New("the answer is not whole in time")
+
 // ask gets an answer of the API, and the URL of what follows it.
 func (h *Origin) ask(ctx context.Context, at string, answer any) (next string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*h.o.Idle)
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*h.o.Idle, &ipfsstore.PhaseError{Phase: ipfsstore.PhaseStalled, Err: errSlow})
 	defer cancel()
 	resp, err := h.do(ctx, at, http.Header{"Accept": {"application/json"}})
 	if err != nil {

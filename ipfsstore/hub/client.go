@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/internal/phased"
 )
 
 const (
@@ -38,7 +39,7 @@ func (h *Origin) do(ctx context.Context, at string, header http.Header) (*http.R
 			req.Header.Set("Authorization", "Bearer "+t)
 		}
 	}
-	resp, err := h.client.Do(req)
+	resp, err := phased.Do(h.client, req, h.o.Idle)
 	if err != nil {
 		return nil, fmt.Errorf("ask the hub: %w", scrub(err))
 	}
@@ -81,7 +82,7 @@ func statusError(resp *http.Response) error {
 }
 
 // newClient makes a client that tells the token to the hub only.
-func newClient(base *url.URL, idle time.Duration) *http.Client {
+func newClient(base *url.URL) *http.Client {
 	d := &dialer{hub: hostPort(base)}
 	proxy := http.ProxyFromEnvironment
 	if p, err := proxy(&http.Request{URL: base}); err == nil && p != nil {
@@ -90,7 +91,7 @@ func newClient(base *url.URL, idle time.Duration) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(r *http.Request, via []*http.Request) error { return redirect(base, r, via) },
 		Transport: &http.Transport{
-			Proxy: proxy, DialContext: d.dial, TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: idle,
+			Proxy: proxy, DialContext: d.dial, TLSHandshakeTimeout: 10 * time.Second,
 			MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true, DisableCompression: true, ReadBufferSize: 64 << 10,
 		},
 	}

@@ -91,7 +91,7 @@ func New(o Options) (*Origin, error) {
 		o.Idle = defaultIdle
 	}
 	h := &Origin{o: o, base: u}
-	h.client = newClient(u, o.Idle)
+	h.client = newClient(u)
 	return h, nil
 }
 

@@ -36,29 +36,23 @@ type Options struct {
 	Parallel int
 }
 
-const defaultIdle = 20 * time.Second
-
 // New returns a source, of the tier "L3".
 func New(name string, o Options) (ipfsstore.Source, error) {
 	if o.Find == nil {
 		o.Find = Find
 	}
-	if o.Idle <= 0 {
-		o.Idle = defaultIdle
-	}
 	return trustless.New(name, "http://localhost", trustless.Options{
 		Parallel: o.Parallel, Idle: o.Idle, Tier: "L3",
-		Client: &http.Client{Transport: &rpc{find: o.Find, next: transport(o.Idle)}},
+		Client: &http.Client{Transport: &rpc{find: o.Find, next: transport()}},
 	})
 }
 
-func transport(idle time.Duration) http.RoundTripper {
+func transport() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.Proxy = nil // the node is on this machine
 	t.MaxIdleConnsPerHost = t.MaxIdleConns
 	t.DisableCompression = true
 	t.ReadBufferSize = 64 << 10
-	t.ResponseHeaderTimeout = idle
 	return t
 }
 
@@ -73,7 +67,7 @@ type rpc struct {
 func (t *rpc) RoundTrip(r *http.Request) (*http.Response, error) {
 	base, err := t.find()
 	if err != nil {
-		return nil, err
+		return nil, &ipfsstore.PhaseError{Phase: ipfsstore.PhaseFind, Err: err}
 	}
 	query := url.Values{"offline": {"true"}, "arg": {path.Base(r.URL.Path)}}
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, base+"/api/v0/block/get?"+query.Encode(), http.NoBody)

@@ -102,7 +102,7 @@ func (b *bitswapLender) ask(ctx context.Context, p peer.ID, c cid.Cid) ([]byte, 
 	}
 	switch {
 	case pd.gone:
-		return nil, errGone
+		return nil, &ipfsstore.PhaseError{Phase: ipfsstore.PhaseConnect, Err: errGone}
 	case pd.block == nil:
 		return nil, ipfsstore.ErrNotFound
 	}

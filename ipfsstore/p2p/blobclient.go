@@ -88,7 +88,7 @@ func (b *blobLender) dag(ctx context.Context, p peer.ID, root cid.Cid) ([]byte, 
 	if block, ok := b.cached(root); ok { // it came while others were waited for
 		return block, nil
 	}
-	stream, err := b.host.NewStream(ctx, p, blobProtocol)
+	stream, err := b.open(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +121,15 @@ func (b *blobLender) dag(ctx context.Context, p peer.ID, root cid.Cid) ([]byte, 
 	return first, err
 }
 
+// open opens a stream to a peer.
+func (b *blobLender) open(ctx context.Context, p peer.ID) (network.Stream, error) {
+	stream, err := b.host.NewStream(ctx, p, blobProtocol)
+	if err != nil {
+		return nil, &ipfsstore.PhaseError{Phase: ipfsstore.PhaseConnect, Err: err}
+	}
+	return stream, nil
+}
+
 func send(s network.Stream, q request) error {
 	if err := s.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return err
@@ -131,7 +140,7 @@ func send(s network.Stream, q request) error {
 
 // replies reads one whole answer.
 func replies(s network.Stream, take func(reply) error) error {
-	r := bufio.NewReaderSize(alive{s}, streamBuffer)
+	r := bufio.NewReaderSize(&alive{s: s}, streamBuffer)
 	return readAnswer(r, nil, take)
 }
 
@@ -154,14 +163,29 @@ func readAnswer(r *bufio.Reader, buf []byte, take func(reply) error) error {
 }
 
 // alive is a stream that is given up if nothing comes for too long.
-type alive struct{ s network.Stream }
+type alive struct {
+	s     network.Stream
+	begun bool // some of the answer has come
+}
 
-func (a alive) Read(p []byte) (int, error) {
+// Read implements [io.Reader].
+func (a *alive) Read(p []byte) (int, error) {
 	if err := a.s.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return 0, err
 	}
-	return a.s.Read(p)
+	n, err := a.s.Read(p)
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		phase := ipfsstore.PhaseFirstByte
+		if a.begun {
+			phase = ipfsstore.PhaseStalled
+		}
+		err = &ipfsstore.PhaseError{Phase: phase, Err: errSilent}
+	}
+	a.begun = a.begun || n > 0
+	return n, err
 }
+
+var errSilent = errors.New("the peer sent nothing in time")
 
 // fault is what a frame that is no block means.
 func (r reply) fault() error {
@@ -174,7 +198,7 @@ func (r reply) fault() error {
 // hello asks a peer whether it lets us in. One that does not speak the
 // protocol, but something, does.
 func (b *blobLender) hello(ctx context.Context, p peer.ID) error {
-	stream, err := b.host.NewStream(ctx, p, blobProtocol)
+	stream, err := b.open(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -208,7 +232,7 @@ func (b *blobLender) line(ctx context.Context, p peer.ID) (*line, error) {
 	if s.line != nil && !s.line.dead() {
 		return s.line, nil
 	}
-	stream, err := b.host.NewStream(ctx, p, blobProtocol)
+	stream, err := b.open(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -313,7 +337,8 @@ func (l *line) enqueue(ctx context.Context, w *waiter) error {
 func (l *line) listen() {
 	defer close(l.over)
 	defer l.stream.Reset() //nolint:errcheck // it is over either way
-	r := bufio.NewReaderSize(alive{l.stream}, streamBuffer)
+	in := &alive{s: l.stream}
+	r := bufio.NewReaderSize(in, streamBuffer)
 	buf := make([]byte, maxReply)
 	idle := time.NewTimer(idleStream / 2)
 	defer idle.Stop()
@@ -329,6 +354,7 @@ func (l *line) listen() {
 			l.err = net.ErrClosed
 			return
 		}
+		in.begun = r.Buffered() > 0
 		if l.err = l.read(r, buf, w); l.err != nil {
 			return
 		}

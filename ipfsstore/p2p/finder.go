@@ -74,15 +74,33 @@ func (f *finder) get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	if block, ok := f.lender.cached(c); ok {
 		return block, nil
 	}
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, maxLooking)
 	defer cancel()
 	s := &search{f: f, c: c, answers: make(chan answer, maxAbsences)}
 	for {
 		block, err := s.round(ctx)
 		if err == nil || !errors.Is(err, ipfsstore.ErrNotFound) || ctx.Err() != nil || !f.wait(ctx, c) {
-			return block, err
+			return block, s.late(caller, ctx, err)
 		}
 	}
+}
+
+var (
+	errUnfound    = errors.New("no peer that has it was found in time")
+	errUnanswered = errors.New("no peer that was asked has answered in time")
+)
+
+// late is what an error of the search means if its time, not the caller's, is
+// over.
+func (s *search) late(caller, ctx context.Context, err error) error {
+	switch {
+	case err == nil || ctx.Err() == nil || caller.Err() != nil:
+		return err
+	case s.asking > 0:
+		return &ipfsstore.PhaseError{Phase: ipfsstore.PhaseFirstByte, Err: errUnanswered}
+	}
+	return &ipfsstore.PhaseError{Phase: ipfsstore.PhaseFind, Err: errUnfound}
 }
 
 // candidates are the connected peers that can be asked and were not.
@@ -170,8 +188,16 @@ func (f *finder) askOne(ctx context.Context, p peer.ID, c cid.Cid) ([]byte, erro
 		f.log.Warn("a peer sent wrong bytes and is not asked again", "peer", p, "cid", c)
 		_ = f.host.Network().ClosePeer(p) // it may be gone already
 	}
-	if err != nil {
-		err = fmt.Errorf("peer %s: %w", p, err)
+	return block, ofPeer(p, err)
+}
+
+// ofPeer says whose error it is; nil is nobody's. A phase stays in front.
+func ofPeer(p peer.ID, err error) error {
+	if err == nil {
+		return nil
 	}
-	return block, err
+	if e, ok := errors.AsType[*ipfsstore.PhaseError](err); ok {
+		return &ipfsstore.PhaseError{Phase: e.Phase, Err: fmt.Errorf("peer %s: %w", p, e.Err)}
+	}
+	return fmt.Errorf("peer %s: %w", p, err)
 }

@@ -242,5 +242,9 @@ func refuse(w http.ResponseWriter, err error) {
 	if errors.Is(err, ipfsstore.ErrNotFound) {
 		status = http.StatusNotFound
 	}
+	if e, ok := errors.AsType[*ipfsstore.PhaseError](err); ok {
+		w.Header().Set(peers.PhaseHeader, string(e.Phase))
+		err = e.Err
+	}
 	http.Error(w, err.Error(), status)
 }

@@ -43,6 +43,7 @@ const (
 	firstBackOff = time.Second
 	mostBackOff  = time.Minute
 	maxAnswer    = 4 << 20
+	maxTold      = 4 << 10
 )
 
 // A Client uses the host of a home. It may be used concurrently. It does
@@ -74,12 +75,32 @@ func New(o Options) *Client {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.client = &http.Client{Transport: &http.Transport{
+	c.client = &http.Client{Transport: telling{&http.Transport{
 		DialContext:  func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dialHost(ctx) },
 		MaxIdleConns: 2 * parallel, MaxIdleConnsPerHost: 2 * parallel, IdleConnTimeout: time.Minute,
 		DisableCompression: true, ReadBufferSize: 64 << 10,
-	}}
+	}}}
 	return c
+}
+
+// telling makes an error of what a host says of a block that it could not get.
+type telling struct{ *http.Transport }
+
+// RoundTrip implements [http.RoundTripper].
+func (t telling) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(r)
+	if err != nil || resp.StatusCode != http.StatusBadGateway {
+		return resp, err
+	}
+	said, err := io.ReadAll(io.LimitReader(resp.Body, maxTold))
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return nil, err
+	}
+	err = errors.New(strings.TrimSpace(string(said)))
+	if phase := resp.Header.Get(PhaseHeader); phase != "" {
+		err = &ipfsstore.PhaseError{Phase: ipfsstore.Phase(phase), Err: err}
+	}
+	return nil, err
 }
 
 // Sources returns the sources that the host has: other hosts first, then

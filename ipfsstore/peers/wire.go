@@ -53,6 +53,10 @@ const (
 	Taken = "taken" // another process is the host of this home
 )
 
+// PhaseHeader names the [ipfsstore.Phase] in which the host failed to get a
+// block, in an answer that says so.
+const PhaseHeader = "X-Phase"
+
 // The routes of its socket, beside those of the sources.
 const (
 	RouteHold     = "/v1/hold"     // GET: answers at once and goes on until the client is gone

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/internal/phased"
 )
 
 // Options configure a [Source]. The zero value will do.
@@ -30,7 +31,7 @@ type Options struct {
 	// thrice Idle if that is longer.
 	Timeout time.Duration
 	// Idle is how long the gateway may send not one byte before a request is
-	// given up; 0 means 20 seconds.
+	// given up; 0 means 20 seconds. A connection gets at least 30 seconds.
 	Idle time.Duration
 	// Tier is "L3" for a node on this machine; "" means "L4".
 	Tier string
@@ -94,16 +95,15 @@ func New(name, baseURL string, o Options) (*Source, error) {
 
 func (s *Source) newClient(base *url.URL) *http.Client {
 	c := http.Client{Transport: &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer(base),
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: s.o.Idle,
-		MaxIdleConns:          s.o.Parallel,
-		MaxIdleConnsPerHost:   s.o.Parallel,
-		IdleConnTimeout:       time.Minute,
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true, // blocks hardly shrink, and a bomb must not grow
-		ReadBufferSize:        64 << 10,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer(base),
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConns:        s.o.Parallel,
+		MaxIdleConnsPerHost: s.o.Parallel,
+		IdleConnTimeout:     time.Minute,
+		ForceAttemptHTTP2:   true,
+		DisableCompression:  true, // blocks hardly shrink, and a bomb must not grow
+		ReadBufferSize:      64 << 10,
 	}}
 	if s.o.Client != nil {
 		c = *s.o.Client
@@ -178,16 +178,14 @@ func (s *Source) fetchOne(ctx context.Context, c cid.Cid, sink func(cid.Cid, []b
 
 // get reads the block of c into buf.
 func (s *Source) get(ctx context.Context, c cid.Cid, buf []byte) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Timeout, &ipfsstore.PhaseError{Phase: ipfsstore.PhaseStalled, Err: errSlow})
 	defer cancel()
-	ctx, giveUp := context.WithCancelCause(ctx)
-	defer giveUp(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+"/ipfs/"+c.String()+"?format=raw", nil)
 	if err != nil {
 		return 0, err
 	}
 	req.Header.Set("Accept", blockType)
-	resp, err := s.client.Do(req)
+	resp, err := phased.Do(s.client, req, s.o.Idle)
 	if err != nil {
 		return 0, err
 	}
@@ -196,13 +194,7 @@ func (s *Source) get(ctx context.Context, c cid.Cid, buf []byte) (int, error) {
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
 		return 0, err
 	}
-	body := &alive{body: resp.Body, idle: s.o.Idle}
-	body.timer = time.AfterFunc(s.o.Idle, func() { giveUp(fmt.Errorf("the gateway sent nothing for %s", s.o.Idle)) })
-	defer body.timer.Stop()
-	n, err := io.ReadFull(body, buf)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return 0, cause
-	}
+	n, err := io.ReadFull(resp.Body, buf)
 	switch {
 	case err == nil:
 		return 0, fmt.Errorf("block of more than %d bytes: %w", maxBlock, ipfsstore.ErrTooLarge)
@@ -212,21 +204,7 @@ func (s *Source) get(ctx context.Context, c cid.Cid, buf []byte) (int, error) {
 	return 0, err
 }
 
-// alive is a body that is given up if nothing comes for too long.
-type alive struct {
-	body  io.Reader
-	timer *time.Timer
-	idle  time.Duration
-}
-
-// Read reads what comes in time.
-func (a *alive) Read(p []byte) (int, error) {
-	n, err := a.body.Read(p)
-	if n > 0 {
-		a.timer.Reset(a.idle)
-	}
-	return n, err
-}
+var errSlow = errors.New("the block is not whole in time")
 
 func statusError(resp *http.Response) error {
 	switch resp.StatusCode {

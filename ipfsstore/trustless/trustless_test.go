@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -142,31 +141,5 @@ func chunked(block []byte) http.HandlerFunc {
 			_, _ = w.Write([]byte{b})
 			w.(http.Flusher).Flush() // the server's writer is one
 		}
-	}
-}
-
-// A gateway that stops in the middle of a block is given up when it has been
-// silent for long, however long a request may take.
-func TestSource_idle(t *testing.T) {
-	silent := make(chan struct{})
-	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/vnd.ipld.raw")
-		w.Write([]byte("begun")) //nolint:errcheck // the test sees it
-		w.(http.Flusher).Flush()
-		select {
-		case <-silent:
-		case <-r.Context().Done():
-		}
-	}))
-	defer gateway.Close()
-	defer close(silent)
-	s, err := trustless.New("slow", gateway.URL, trustless.Options{Idle: 50 * time.Millisecond, Timeout: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := cid.MustParse("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy")
-	err = s.Fetch(t.Context(), []cid.Cid{c}, func(cid.Cid, []byte) error { return nil })
-	if err == nil || !strings.Contains(err.Error(), "sent nothing for 50ms") {
-		t.Errorf("%v", err)
 	}
 }

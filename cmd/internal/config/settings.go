@@ -58,6 +58,7 @@ type IPFS struct {
 	LocalNode   string   `json:"local_node" jsonschema_description:"URL of the gateway of an IPFS node on this machine, such as http://127.0.0.1:8080, as the source \"local-node\", before all others. auto: the Kubo node of this user, if one runs, by its RPC; it is asked only for what it has."`
 	HubEndpoint string   `json:"hub_endpoint" env:"HF_ENDPOINT" jsonschema_description:"URL of the Hugging Face hub that models named hf://ORG/NAME are fetched from. Empty: the public one. It is asked for such a model only, and told the token in HF_TOKEN or of the hub's own login; HF_HUB_OFFLINE=1 keeps it from being asked."`
 	StoreMax    Size     `json:"store_max" jsonschema_description:"What the models of the store may take on disk, such as 200GB: above 90 % of it the longest unused ones that are not pinned are removed, until it is 75 %. 0 is no limit."`
+	LimitRate   Size     `json:"limit_rate" flag:"limit-rate" jsonschema_description:"How many bytes a second may come from sources and hubs, such as 10MB, all fetches of one process together. 0 is no limit."`
 	Timeout     Duration `json:"timeout" jsonschema_description:"How long a source may send not one byte before a request to it is given up: seconds, or a duration such as 30s."`
 }
 

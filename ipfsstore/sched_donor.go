@@ -1,0 +1,86 @@
+package ipfsstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/ipfs/go-cid"
+)
+
+// A task is a block to be fetched.
+type task struct {
+	cid  cid.Cid
+	size int64 // expected, in bytes; a guess will do
+	// take receives the verified block, which it may not keep, and returns
+	// the blocks that are wanted next. It is called once.
+	take func(block []byte) ([]*task, error)
+
+	// Guarded by the fetcher's mu.
+	taken   bool
+	done    bool
+	asked   []*lane  // who is at it now
+	lacking []*donor // who does not have it
+}
+
+func (t *task) bytes() int64 {
+	if t.size <= 0 {
+		return guessedBytes
+	}
+	return t.size
+}
+
+// A donor is a source as one fetch sees it. Its fields are guarded by the
+// fetcher's mu.
+type donor struct {
+	src   Source
+	tier  string
+	order int // of the tier
+	stat  SourceStat
+	pace  time.Duration // of one call, recent ones weighing more
+	fails int
+	out   bool // not asked any more
+	err   error
+}
+
+// observe takes the speed of a call into the donor's score.
+func (d *donor) observe(l *lane) {
+	took := max(time.Since(l.started), time.Microsecond)
+	rate := float64(l.bytes) / took.Seconds()
+	if d.pace == 0 {
+		d.pace, d.stat.Score = took, rate
+		return
+	}
+	d.pace += time.Duration(scoreWeight * float64(took-d.pace))
+	d.stat.Score += scoreWeight * (rate - d.stat.Score)
+}
+
+// A lane is one call of a source that is in progress.
+type lane struct {
+	donor   *donor
+	tasks   []*task
+	started time.Time // zero while the limit holds it back
+	cancel  context.CancelFunc
+	bytes   int64
+}
+
+// stats are the statistics of the sources, in tier order.
+func (f *fetcher) stats() []SourceStat {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]SourceStat, len(f.donors))
+	for i, d := range f.donors {
+		out[i] = d.stat
+	}
+	return out
+}
+
+// level is the farthest tier that a block came from.
+func (f *fetcher) level() string {
+	level := tierStore
+	for _, d := range f.donors {
+		if d.stat.Blocks > 0 {
+			level = max(level, d.tier)
+		}
+	}
+	return level
+}

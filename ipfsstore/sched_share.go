@@ -1,0 +1,69 @@
+package ipfsstore
+
+import (
+	"slices"
+	"time"
+)
+
+// pull takes pending tasks for d, about as many as fill a large block. Those
+// that others must do stay in front; only so many of them are passed over.
+func (f *fetcher) pull(d *donor) []*task {
+	var batch, passed []*task
+	var size int64
+	i := 0
+	for ; i < len(f.pending) && len(passed) < maxPassed; i++ {
+		t := f.pending[i]
+		if !f.mayAsk(d, t) {
+			passed = append(passed, t)
+			continue
+		}
+		if len(batch) >= batchBlocks || len(batch) > 0 && size+t.bytes() > batchBytes {
+			break
+		}
+		batch, size = append(batch, t), size+t.bytes()
+	}
+	copy(f.pending[i-len(passed):i], passed)
+	f.pending = f.pending[i-len(passed):]
+	f.flying = append(f.flying, batch...)
+	return batch
+}
+
+// mayAsk reports whether it is d's turn: no source of an earlier tier is left.
+func (f *fetcher) mayAsk(d *donor, t *task) bool {
+	if slices.Contains(t.lacking, d) {
+		return false
+	}
+	for _, e := range f.donors {
+		if e.order < d.order && !e.out && !slices.Contains(t.lacking, e) {
+			return false
+		}
+	}
+	return true
+}
+
+// hedge picks a task that another source has been at for too long by d's own
+// standard, or says when there could be one.
+func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
+	patience := firstHedge
+	if d.pace > 0 {
+		patience = max(shortHedge, 2*d.pace)
+	}
+	soonest := time.Duration(0)
+	for _, t := range f.flying {
+		if t.taken || len(t.asked) >= maxAttempts || slices.Contains(t.lacking, d) ||
+			slices.ContainsFunc(t.asked, func(l *lane) bool { return l.donor == d }) {
+			continue
+		}
+		if len(t.asked) == 0 || t.asked[len(t.asked)-1].started.IsZero() {
+			continue
+		}
+		left := patience - time.Since(t.asked[len(t.asked)-1].started)
+		if left <= 0 {
+			return t, 0
+		}
+		if soonest == 0 || left < soonest {
+			soonest = left
+		}
+	}
+	return nil, soonest
+}
