@@ -56,6 +56,11 @@ type SessionInfo struct {
 	// Sandbox says what the session's process gave up before it opened the
 	// model: "landlock+seccomp", "seccomp" or "none".
 	Sandbox string `json:"sandbox"`
+
+	// Nodes counts the model's nodes by the platform that runs them, such
+	// as {"cuda":90,"cpu":3}; nil where all run on the processor. A runtime
+	// that does not tell of its own nodes leaves them out.
+	Nodes map[string]int `json:"nodes,omitempty"`
 }
 
 // A ValueInfo describes one input or output of a model. A dimension is -1

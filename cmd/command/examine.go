@@ -17,7 +17,7 @@ import (
 	"strings"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 )
 
 // lowDisk is the free space in bytes below which a model hardly fits.
@@ -34,7 +34,7 @@ func examineRuntime(a *app) finding {
 	if err != nil {
 		return result("runtime", "", err)
 	}
-	origin := "installed, version " + runner.PackVersion
+	origin := "installed, version " + packs.CoreVersion
 	if a.settings().ORTLib != "" {
 		origin = "named by " + a.settings().Origin("ort_lib").Said()
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"encoding/json"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/onnx"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/wire"
 )
@@ -26,14 +29,18 @@ const maxRuns = 16
 func runRunner(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("runner", flag.ContinueOnError)
 	library := flags.String("library", "", "path of the ONNX Runtime library")
+	provider := flags.String("provider", "{}", "execution provider, as a row of package packs in JSON")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	var c confinement
+	if err := json.Unmarshal([]byte(*provider), &c.provider); err != nil {
+		return fmt.Errorf("parse --provider: %w", err)
 	}
 	if err := errors.Join(silenceStdout(), limitStacks()); err != nil {
 		return err
 	}
-	var c confinement
-	return runner.Serve(ctx, load(*library), wire.ServeOptions{
+	return runner.Serve(ctx, load(*library, c.provider), wire.ServeOptions{
 		MaxSessions: 1,
 		MaxRuns:     maxRuns,
 		BeforeOpen:  c.apply,
@@ -43,8 +50,8 @@ func runRunner(ctx context.Context, args []string) error {
 
 // load loads the library, before anything is given up. If that fails the
 // parent is told why when it asks for devices.
-func load(library string) engine.ExecutionProvider {
-	p, err := onnx.Load(library)
+func load(library string, as packs.Provider) engine.ExecutionProvider {
+	p, err := onnx.Load(library, as)
 	if err != nil {
 		return broken{err}
 	}
@@ -65,7 +72,10 @@ const topology = "/sys/devices/system/cpu"
 
 // A confinement is what this process gave up. It does so once, for the one
 // model it opens.
-type confinement struct{ level sandbox.Level }
+type confinement struct {
+	provider packs.Provider
+	level    sandbox.Level
+}
 
 func (c *confinement) apply(open wire.OpenRequest) error {
 	if c.level != "" {
@@ -82,7 +92,8 @@ func (c *confinement) apply(open wire.OpenRequest) error {
 		policy.WriteDirs = []string{filepath.Dir(open.Plan.Profile)}
 	}
 	policy.ReadFiles = append(policy.ReadFiles, linked(open.Model.Dir)...)
-	if open.Plan.Memory > 0 {
+	keep(&policy, c.provider)
+	if open.Plan.Memory > 0 && !c.provider.GPU {
 		debug.SetMemoryLimit(open.Plan.Memory) // has the collector keep to it
 		policy.MemoryBytes = open.Plan.Memory + stacks(open.Plan.Threads)
 	}

@@ -47,9 +47,11 @@ func build(m *testing.M) (int, error) {
 
 func newProvider(t testing.TB, o runner.Options) *runner.Provider {
 	t.Helper()
-	library := enginetest.Runtime(t)
 	o.Command = []string{program, "runner"}
-	o.Library = func() (string, error) { return library, nil }
+	if o.Library == nil {
+		library := enginetest.Runtime(t)
+		o.Library = func() (string, error) { return library, nil }
+	}
 	p := runner.New(o)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {

@@ -6,11 +6,12 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/onnx"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 )
 
 func load(t testing.TB) engine.ExecutionProvider {
 	t.Helper()
-	p, err := onnx.Load(enginetest.Runtime(t))
+	p, err := onnx.Load(enginetest.Runtime(t), packs.Provider{})
 	if err != nil {
 		t.Fatal(err)
 	}

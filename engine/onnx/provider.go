@@ -16,39 +16,74 @@ import (
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 )
 
 // A Provider runs models with the ONNX Runtime library of this process.
-type Provider struct{ library string }
+type Provider struct {
+	as     packs.Provider
+	offers []offer
+}
 
 var _ engine.ExecutionProvider = (*Provider)(nil)
 
-// library is the one that this process has loaded: a second can't be.
+// What this process has loaded: a second library can't be.
 var (
-	libraryMu sync.Mutex
-	library   string // guarded by libraryMu; "" before the first Load
+	loadMu  sync.Mutex // guards what follows
+	library string     // "" before the first Load
+	plugins = map[string]bool{}
 )
 
-// Load loads the library at path and makes it ready for sessions. A process
-// can only have one: a second call must name the same. A library that is not
-// there, or does not load, is ErrRuntimeMissing.
-func Load(path string) (*Provider, error) {
-	libraryMu.Lock()
-	defer libraryMu.Unlock()
+// Load loads the library at path, and the plug-in of an execution provider if
+// that is one, and makes them ready for sessions. A process can only have one
+// library: a second call must name the same. A library that is not there, or
+// does not load, is ErrRuntimeMissing; a provider without a device is
+// ErrDeviceUnavailable.
+func Load(path string, as packs.Provider) (*Provider, error) {
+	loadMu.Lock()
+	defer loadMu.Unlock()
+	if err := loadOnce(path); err != nil {
+		return nil, err
+	}
+	p := &Provider{as: as}
+	if as.Name == "" {
+		p.offers = []offer{{Device: processor()}}
+		return p, nil
+	}
+	if !plugins[as.Plugin] {
+		if err := register(as); err != nil {
+			return nil, err
+		}
+		plugins[as.Plugin] = true
+	}
+	var err error
+	p.offers, err = offers(as)
+	return p, err
+}
+
+func processor() hardware.Device {
+	return hardware.Device{
+		ID: "cpu", Kind: hardware.CPU, Name: runtime.GOARCH, Driver: "ONNX Runtime " + ort.GetVersion(),
+		Precisions: []string{"fp32", "fp16", "int8"},
+	}
+}
+
+// loadOnce loads the library; loadMu is held.
+func loadOnce(path string) error {
 	if library == path && path != "" {
-		return &Provider{path}, nil
+		return nil
 	}
 	if library != "" {
-		return nil, engine.Errorf(engine.ErrInternal, "another ONNX Runtime library is loaded already")
+		return engine.Errorf(engine.ErrInternal, "another ONNX Runtime library is loaded already")
 	}
 	if _, err := os.Stat(path); err != nil {
-		return nil, engine.Errorf(engine.ErrRuntimeMissing, "there is no ONNX Runtime library %s", filepath.Base(path))
+		return engine.Errorf(engine.ErrRuntimeMissing, "there is no ONNX Runtime library %s", filepath.Base(path))
 	}
 	if err := load(path); err != nil {
-		return nil, engine.Errorf(engine.ErrRuntimeMissing, "%s is not an ONNX Runtime library that this program can use: %s", filepath.Base(path), tidy(err.Error(), ""))
+		return engine.Errorf(engine.ErrRuntimeMissing, "%s is not an ONNX Runtime library that this program can use: %s", filepath.Base(path), tidy(err.Error(), ""))
 	}
 	library = path
-	return &Provider{path}, nil
+	return nil
 }
 
 // load loads the library without its telemetry, which would write a database
@@ -92,16 +127,28 @@ func registerArena() error {
 // Name returns "onnx".
 func (p *Provider) Name() string { return "onnx" }
 
-// Devices returns the device "cpu".
+// Devices returns the device "cpu", or those of the execution provider.
 func (p *Provider) Devices(context.Context) ([]hardware.Device, error) {
-	return []hardware.Device{{
-		ID: "cpu", Kind: hardware.CPU, Name: runtime.GOARCH, Driver: "ONNX Runtime " + ort.GetVersion(),
-		Precisions: []string{"fp32", "fp16", "int8"},
-	}}, nil
+	out := make([]hardware.Device, len(p.offers))
+	for i, o := range p.offers {
+		out[i] = o.Device
+	}
+	return out, nil
+}
+
+// offer is the one of a device, or the first.
+func (p *Provider) offer(id string) (offer, error) {
+	for _, o := range p.offers {
+		if o.ID == id || id == "" {
+			return o, nil
+		}
+	}
+	return offer{}, engine.Errorf(engine.ErrDeviceUnavailable, "the device %q is not here", id)
 }
 
 // NewSession loads a model. Models with inputs or outputs that are not dense
-// tensors are ErrUnsupported.
+// tensors are ErrUnsupported; those of which an accelerator takes no node, or
+// that it can't load, are ErrDeviceUnavailable.
 func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string, plan engine.Plan) (engine.Session, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
@@ -109,25 +156,32 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 	if !filepath.IsLocal(file) {
 		return nil, engine.Errorf(engine.ErrModelInvalid, "the file %q is not within the model's folder", file)
 	}
-	options, err := sessionOptions(plan)
+	device, err := p.offer(plan.Device.ID)
+	if err != nil {
+		return nil, err
+	}
+	options, err := p.sessionOptions(plan, device)
 	if err != nil {
 		return nil, engine.Errorf(engine.ErrInternal, "session options: %w", err)
 	}
 	defer options.Destroy() //nolint:errcheck // it always works
 	bound, err := ort.NewDynamicAdvancedSession(filepath.Join(m.Dir, filepath.FromSlash(file)), nil, nil, options)
 	if err != nil {
-		return nil, loadError(err, m.Dir, file)
+		return nil, p.loadError(err, m.Dir, file)
 	}
 	s := &session{bound: bound}
 	if err := s.describe(); err != nil {
 		return nil, errors.Join(err, bound.Destroy())
+	}
+	if err := p.placed(s); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
 // sessionOptions are what facts about small and shared machines ask for: no
 // thread spins between runs, and the arena stays on.
-func sessionOptions(plan engine.Plan) (*ort.SessionOptions, error) {
+func (p *Provider) sessionOptions(plan engine.Plan, device offer) (*ort.SessionOptions, error) {
 	o, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
@@ -140,6 +194,9 @@ func sessionOptions(plan engine.Plan) (*ort.SessionOptions, error) {
 		o.AddSessionConfigEntry("session.force_spinning_stop", "1"),
 		o.AddSessionConfigEntry("session.use_env_allocators", "1"),
 	)
+	if err == nil && p.as.Name != "" {
+		err = errors.Join(o.AddSessionConfigEntry("session.record_ep_graph_assignment_info", "1"), device.add(p.as, o))
+	}
 	if err == nil && plan.Profile != "" {
 		err = o.EnableProfiling(plan.Profile)
 	}

@@ -3,6 +3,7 @@
 static const OrtApi *api;
 static OrtAllocator *allocator;
 static OrtMemoryInfo *memory;
+static OrtEnv *env;
 
 // message turns a status into text.
 static char *message(OrtStatus *status) {
@@ -18,6 +19,8 @@ char *shim_init(void *get_api_base) {
   if (api == NULL) return strdup("the library is older than this program needs");
   OrtStatus *status = api->GetAllocatorWithDefaultOptions(&allocator);
   if (status == NULL) status = api->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &memory);
+  // There is one environment a process: this is the binding's once more.
+  if (status == NULL) status = api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "shim", &env);
   return message(status);
 }
 
@@ -137,4 +140,45 @@ char *shim_run(OrtSession *s, OrtRunOptions *o,
                const char *const *in_names, OrtValue **in, size_t n_in,
                const char *const *out_names, OrtValue **out, size_t n_out) {
   return message(api->Run(s, o, in_names, (const OrtValue *const *)in, n_in, out_names, n_out, out));
+}
+
+char *shim_register(const char *name, const char *path) {
+  return message(api->RegisterExecutionProviderLibrary(env, name, path));
+}
+
+char *shim_devices(shim_device *out, size_t max, size_t *n) {
+  const OrtEpDevice *const *all = NULL;
+  OrtStatus *status = api->GetEpDevices(env, &all, n);
+  for (size_t i = 0; status == NULL && i < *n && i < max; i++) {
+    const OrtHardwareDevice *hardware = api->EpDevice_Device(all[i]);
+    const OrtKeyValuePairs *about = api->HardwareDevice_Metadata(hardware);
+    out[i].device = all[i];
+    out[i].provider = api->EpDevice_EpName(all[i]);
+    out[i].vendor = api->HardwareDevice_Vendor(hardware);
+    out[i].description = about == NULL ? NULL : api->GetKeyValue(about, "Description");
+    out[i].type = api->HardwareDevice_Type(hardware);
+  }
+  return message(status);
+}
+
+char *shim_append(OrtSessionOptions *o, const OrtEpDevice *device, const char *const *keys, const char *const *values, size_t n) {
+  return message(api->SessionOptionsAppendExecutionProvider_V2(o, env, &device, 1, keys, values, n));
+}
+
+char *shim_append_name(OrtSessionOptions *o, const char *name, const char *const *keys, const char *const *values, size_t n) {
+  if (strcmp(name, "OpenVINO") == 0) return message(api->SessionOptionsAppendExecutionProvider_OpenVINO_V2(o, keys, values, n));
+  return message(api->SessionOptionsAppendExecutionProvider(o, name, keys, values, n));
+}
+
+char *shim_assigned(const OrtSession *s, size_t i, const char **provider, size_t *nodes) {
+  const OrtEpAssignedSubgraph *const *graphs = NULL;
+  const OrtEpAssignedNode *const *in = NULL;
+  size_t n = 0;
+  OrtStatus *status = api->Session_GetEpGraphAssignmentInfo(s, &graphs, &n);
+  *provider = NULL;
+  if (status == NULL && i < n) {
+    status = api->EpAssignedSubgraph_GetEpName(graphs[i], provider);
+    if (status == NULL) status = api->EpAssignedSubgraph_GetNodes(graphs[i], &in, nodes);
+  }
+  return message(status);
 }

@@ -57,4 +57,28 @@ char *shim_run(OrtSession *s, OrtRunOptions *o,
                const char *const *in_names, OrtValue **in, size_t n_in,
                const char *const *out_names, OrtValue **out, size_t n_out);
 
+// shim_register loads the library of an execution provider that is a plug-in.
+char *shim_register(const char *name, const char *path);
+
+// A device that an execution provider offers. The strings are the library's.
+typedef struct {
+  const OrtEpDevice *device;
+  const char *provider;
+  const char *vendor;       // of the hardware
+  const char *description;  // of the hardware, NULL if the system has none
+  int type;                 // OrtHardwareDeviceType
+} shim_device;
+
+// shim_devices fills at most max devices and says how many there are.
+char *shim_devices(shim_device *out, size_t max, size_t *n);
+
+// shim_append adds a device of a plug-in to the options, shim_append_name a
+// provider that is part of the library. Both have n settings.
+char *shim_append(OrtSessionOptions *o, const OrtEpDevice *device, const char *const *keys, const char *const *values, size_t n);
+char *shim_append_name(OrtSessionOptions *o, const char *name, const char *const *keys, const char *const *values, size_t n);
+
+// shim_assigned says which provider subgraph i of a session is with, and how
+// many nodes it has. It reports 0 subgraphs beyond the last.
+char *shim_assigned(const OrtSession *s, size_t i, const char **provider, size_t *nodes);
+
 #endif

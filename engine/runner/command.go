@@ -25,6 +25,9 @@ func (p *Provider) command() (*exec.Cmd, error) {
 		}
 		args = append(args, "--library", library)
 	}
+	if o.Accelerator != "" {
+		args = append(args, "--provider", o.Accelerator)
+	}
 	cmd := exec.Command(program, args...) //nolint:noctx // a child outlives the call that starts it
 	// Freed memory of large tensors goes back to the system at once.
 	cmd.Env = append(cmd.Environ(), "MALLOC_MMAP_THRESHOLD_=131072")

@@ -11,6 +11,4 @@
 // When a child dies, the run in it fails with ErrRunnerCrashed or
 // ErrOutOfMemory, and the next run of the same session starts a new child and
 // loads the model again, after a pause that grows with every failure in a row.
-//
-// [Install] and [Library] keep the ONNX Runtime library that the children load.
 package runner

@@ -63,7 +63,7 @@ func TestProvider_missing(t *testing.T) {
 	wantHint(t, err, engine.ErrNativeMissing, "get it")
 
 	p = newProvider(t, runner.Options{
-		Library:     func() (string, error) { return runner.Library(t.TempDir()) },
+		Library:     func() (string, error) { return "", engine.Errorf(engine.ErrRuntimeMissing, "it is not installed") },
 		RuntimeHint: "install it",
 	})
 	_, err = p.Devices(t.Context())

@@ -19,6 +19,15 @@ type Options struct {
 	// empty, or can't be found, calls fail with ErrNativeMissing.
 	Command []string
 
+	// Name is what the provider is registered under; "" means "onnx".
+	Name string
+
+	// Accelerator, in JSON, tells the children what execution provider they
+	// drive, by the arguments "--provider JSON"; "" is the processor. No
+	// spare is kept for one: its libraries take much memory. Its devices are
+	// asked for once, or again a minute after that went wrong.
+	Accelerator string
+
 	// Library finds the ONNX Runtime library that the children load; they
 	// are told by the arguments "--library PATH". Its error, such as that
 	// of the function [Library], is what Devices and NewSession return. It
@@ -56,12 +65,17 @@ type Provider struct {
 
 	mu       sync.Mutex      // guards what follows
 	children map[*child]bool // all that run
+
+	asked asked // what an accelerator's devices are
 }
 
 var _ engine.ExecutionProvider = (*Provider)(nil)
 
 // New returns a provider, which starts no child yet. The caller closes it.
 func New(o Options) *Provider {
+	if o.Name == "" {
+		o.Name = "onnx"
+	}
 	if o.CancelGrace == 0 {
 		o.CancelGrace = 2 * time.Second
 	}
@@ -75,13 +89,16 @@ func New(o Options) *Provider {
 	return p
 }
 
-// Name returns "onnx".
-func (p *Provider) Name() string { return "onnx" }
+// Name returns the name of the options.
+func (p *Provider) Name() string { return p.options.Name }
 
 // Devices returns the devices that the runtime has in a child. It fails with
 // ErrRuntimeMissing, ErrNativeMissing or ErrRestartNeeded where no child can
 // serve.
 func (p *Provider) Devices(ctx context.Context) ([]hardware.Device, error) {
+	if p.options.Accelerator != "" {
+		return p.accelerators(ctx)
+	}
 	var devices []hardware.Device
 	err := p.withSpare(ctx, func(c *child) { devices = c.client.Devices() })
 	return devices, err
@@ -161,7 +178,7 @@ func (p *Provider) take(ctx context.Context) (taken *child, err error) {
 func (p *Provider) replenish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ctx.Err() != nil {
+	if p.ctx.Err() != nil || p.options.Accelerator != "" {
 		return
 	}
 	p.wait.Go(func() {

@@ -38,6 +38,7 @@ func landlockAll(p Policy) (bool, error) {
 		landlock.PathAccess(readRights, p.ReadDirs...),
 		landlock.PathAccess(llsys.AccessFSReadFile, p.ReadFiles...),
 		landlock.PathAccess(llsys.AccessFSWriteFile|llsys.AccessFSMakeReg|llsys.AccessFSTruncate, p.WriteDirs...),
+		landlock.PathAccess(readRights|llsys.AccessFSWriteFile|llsys.AccessFSIoctlDev, p.Devices...),
 	}
 	if err := landlock.MustConfig(files).BestEffort().RestrictPaths(rules...); err != nil {
 		return false, fmt.Errorf("confine files: %w", err)

@@ -20,6 +20,12 @@ type Policy struct {
 	// to either.
 	WriteDirs []string
 
+	// Devices are device nodes, or folders of them, that may be opened for
+	// writing and controlled, in spite of NoWrite. Only Landlock can tell
+	// files apart: without it everything may be opened for writing, and the
+	// Level is None.
+	Devices []string
+
 	// MemoryBytes is how much more private memory than now the process may
 	// allocate; 0 means no limit. Builds with the race detector have none:
 	// it needs terabytes of addresses.

@@ -29,6 +29,8 @@ func Apply(p Policy) (Level, error) {
 	switch {
 	case filtered && confined:
 		return Full, verify(p, true)
+	case len(p.Devices) > 0:
+		return None, nil
 	case filtered:
 		return Seccomp, verify(p, false)
 	}

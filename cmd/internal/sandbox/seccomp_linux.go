@@ -33,7 +33,7 @@ var exec = []string{"execve", "execveat", "fork", "vfork"}
 
 // write are those that change the file system. Opening for writing is looked
 // for in the flags of open and openat; openat2 hides them from a filter. Where
-// there are folders to write to, opening is left to Landlock.
+// there are folders or devices to write to, opening is left to Landlock.
 var write = []string{
 	"openat2", "creat", "truncate", "mkdir", "mkdirat", "rmdir", "mknod", "mknodat", "unlink", "unlinkat",
 	"rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat",
@@ -80,7 +80,7 @@ func policy(p Policy, info *arch.Info) seccomp.Policy {
 		Name:       "tgkill",
 		Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: uint64(os.Getpid())}},
 	}}
-	if p.NoWrite && len(p.WriteDirs) == 0 {
+	if p.NoWrite && len(p.WriteDirs)+len(p.Devices) == 0 {
 		for name, argument := range map[string]uint32{"open": 1, "openat": 2} {
 			if _, ok := info.SyscallNames[name]; !ok {
 				continue

@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest/packages"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 )
 
 // manifestTemplate is the bundle's manifest without version and platform.
@@ -166,10 +166,14 @@ func (m *maker) library(ctx context.Context) (string, error) {
 		return "", err
 	}
 	dir = filepath.Join(dir, "runtime")
-	if _, err := runner.Install(ctx, dir, "", nil); err != nil {
+	cpu, err := packs.CPU(packs.Here())
+	if err != nil {
 		return "", err
 	}
-	return runner.Verified(dir)
+	if _, err := cpu.Install(ctx, dir, "", nil); err != nil {
+		return "", err
+	}
+	return cpu.Verified(dir)
 }
 
 // runtimeLicence is the licence of ONNX Runtime.
@@ -182,7 +186,7 @@ func (m *maker) runtimeLicence() ([]byte, error) {
 	if !ok {
 		return nil, errors.New("the licence of ONNX Runtime is not where it was")
 	}
-	return append([]byte("ONNX Runtime "+runner.PackVersion+"\n\nMIT License"), licence...), nil
+	return append([]byte("ONNX Runtime "+packs.CoreVersion+"\n\nMIT License"), licence...), nil
 }
 
 // weights are the weights of MiniLM, out of their pinned package.

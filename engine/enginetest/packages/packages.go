@@ -48,6 +48,13 @@ type Tarball struct {
 	SHA256        string // of the tarball, in hex
 }
 
+// SileroVAD holds Silero's voice activity detectors as ONNX (MIT): legacy, v5
+// and v6.
+var SileroVAD = Tarball{
+	"@ricky0123/vad-web", "0.0.31", "ricky0123-vad-web-0.0.31.tgz",
+	"d1a211cf1a2ed26297da52cc08de79e75d79838a274bfc6de546feb1f828c940",
+}
+
 // Fetch returns the path of the tarball in dir, fetched by npm if it is not
 // there yet. Several processes may fetch at once.
 func (b Tarball) Fetch(ctx context.Context, dir string) (string, error) {

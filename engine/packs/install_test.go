@@ -1,4 +1,4 @@
-package runner_test
+package packs_test
 
 import (
 	"archive/tar"
@@ -12,8 +12,18 @@ import (
 	"testing"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 )
+
+// cpu is the pack of this machine's processor.
+func cpu(t *testing.T) *packs.Pack {
+	t.Helper()
+	p, err := packs.CPU(packs.Here())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
 
 // archive makes a package with one file of that name.
 func archive(t *testing.T, name string, data []byte) string {
@@ -54,7 +64,7 @@ func TestInstall_wrongPackage(t *testing.T) {
 				}
 			}
 			dir := t.TempDir()
-			path, err := runner.Install(t.Context(), dir, from, nil)
+			path, err := cpu(t).Install(t.Context(), dir, from, nil)
 			if err == nil {
 				t.Fatalf("installed %s", path)
 			}
@@ -62,7 +72,7 @@ func TestInstall_wrongPackage(t *testing.T) {
 				t.Errorf("got %v; want an error of the engine", err)
 			}
 			wantNoFiles(t, dir)
-			_, err = runner.Library(dir)
+			_, err = cpu(t).Library(dir)
 			if !errors.Is(err, engine.ErrRuntimeMissing) {
 				t.Errorf("Library: %v", err)
 			}
@@ -87,7 +97,7 @@ func TestInstall_cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := t.TempDir()
-	if _, err := runner.Install(ctx, dir, archive(t, "package/x", nil), nil); err == nil {
+	if _, err := cpu(t).Install(ctx, dir, archive(t, "package/x", nil), nil); err == nil {
 		t.Error("installed although cancelled")
 	}
 	wantNoFiles(t, dir)
@@ -96,7 +106,7 @@ func TestInstall_cancelled(t *testing.T) {
 // Without npm the error says what to do.
 func TestInstall_noClient(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := runner.Install(t.Context(), t.TempDir(), "", nil)
+	_, err := cpu(t).Install(t.Context(), t.TempDir(), "", nil)
 	var e *engine.Error
 	if !errors.As(err, &e) || e.Code != engine.ErrRuntimeMissing || e.Hint == "" {
 		t.Errorf("got %#v; want runtime_missing with a hint", err)
