@@ -6,7 +6,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 )
 
 // canaryModel is a one-layer network, y = relu(x·W + b) with x of shape
@@ -52,15 +55,37 @@ func (e *Engine) verify(ctx context.Context, c candidate, wanted, again bool) ve
 	e.verified.turn.Lock()
 	defer e.verified.turn.Unlock()
 	v := e.verified.get(c.ID)
-	if !wanted || (v.ran && !again) {
+	if !wanted || (!again && (v.ran || v.fresh(c))) {
 		return v
 	}
-	v = e.runCanary(ctx, c)
+	if p, ok := e.proofs.canary(c); ok && !again && c.Kind != hardware.CPU {
+		v = verdict{ran: true, verification: &p.Verification, sandbox: p.Sandbox}
+	} else {
+		v = e.runCanary(ctx, c)
+		e.keepProof(ctx, c, v)
+	}
 	v.at = time.Now()
 	if ctx.Err() == nil { // else it says nothing about the device
 		e.verified.put(c.ID, v)
 	}
 	return v
+}
+
+// fresh reports whether an accelerator failed so lately that it is not asked
+// again: starting its process takes long.
+func (v verdict) fresh(c candidate) bool {
+	return c.Kind != hardware.CPU && v.err != nil && time.Since(v.at) < recheckAfter
+}
+
+// keepProof keeps that an accelerator computes right, for as long as it and its
+// driver stay what they are.
+func (e *Engine) keepProof(ctx context.Context, c candidate, v verdict) {
+	if v.err != nil || v.verification == nil || c.Kind == hardware.CPU {
+		return
+	}
+	if err := e.proofs.setCanary(c, canaryProof{*v.verification, v.sandbox}); err != nil {
+		e.log.ErrorContext(ctx, "what was found out about a device can't be kept", "error", err)
+	}
 }
 
 // runCanary runs the canary on a device and compares it with what the same
@@ -92,7 +117,7 @@ func (e *Engine) runCanary(ctx context.Context, c candidate) verdict {
 		}
 	}
 	diff, err := canaryDiff(x, out["y"])
-	if err == nil && !(diff <= canaryTolerance) {
+	if allowed := canaryAllowed(c.Precisions); err == nil && !(diff <= allowed) {
 		err = Errorf(ErrDeviceUnavailable, "its result is %g off", diff).WithHint("update the driver, or use another device")
 	}
 	if err != nil {
@@ -100,6 +125,15 @@ func (e *Engine) runCanary(ctx context.Context, c candidate) verdict {
 	}
 	v.verification = &Verification{At: time.Now().UTC().Truncate(time.Second), Model: canaryFile, MaxAbsDiff: diff}
 	return v
+}
+
+// canaryAllowed is how far off a device may be, by what it computes in: the
+// results are at most about one.
+func canaryAllowed(precisions []string) float64 {
+	if slices.Contains(precisions, "fp32") {
+		return canaryTolerance
+	}
+	return tolerance(precisions)[1]
 }
 
 // canaryDiff is the largest difference between y and the expected result.

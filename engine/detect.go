@@ -124,7 +124,7 @@ func (e *Engine) Detect(ctx context.Context, r DetectRequest, _ func(Progress)) 
 	if err != nil {
 		return Detection{}, err
 	}
-	found, missing := e.candidates(ctx)
+	found, missing := e.survey(ctx)
 	d := Detection{Host: hostInfo(h), CheckedAt: time.Now().UTC().Truncate(time.Second)}
 	checks := map[string]verdict{}
 	for _, c := range found {
@@ -136,7 +136,7 @@ func (e *Engine) Detect(ctx context.Context, r DetectRequest, _ func(Progress)) 
 	}
 	d.Host.Sandbox = "none"
 	for _, p := range h.Platforms {
-		st := e.status(p, found, missing)
+		st := e.status(p, found, missing[p.Kind])
 		st.apply(found, checks)
 		d.Platforms = append(d.Platforms, st)
 		if st.Available && !st.Simulated && d.Best == "" {
@@ -148,7 +148,7 @@ func (e *Engine) Detect(ctx context.Context, r DetectRequest, _ func(Progress)) 
 			d.Host.Sandbox = v.sandbox
 		}
 	}
-	e.summarize(&d, missing)
+	e.summarize(&d, missing[hardware.CPU])
 	e.recordPlatforms(ctx, d)
 	if r.Detail != "full" {
 		d.concise()
@@ -167,16 +167,22 @@ func (e *Engine) status(p hardware.Platform, found []candidate, missing error) P
 			continue
 		}
 		st.Simulated = c.Simulated
+		if !c.Simulated && !st.Present { // such as OpenVINO on a processor of another make
+			st.Present, st.Evidence = true, append([]string{"it offers " + c.Name}, st.Evidence...)
+		}
 		st.Devices = append(st.Devices, DeviceInfo{ID: c.ID, Name: c.Name, MemoryBytes: c.Memory, Driver: c.Driver, Precisions: c.Precisions})
 	}
 	switch {
-	case len(st.Devices) > 0 || !st.Present:
+	case len(st.Devices) > 0:
+		st.Reason, st.Fix = "", ""
+	case !st.Present && missing == nil:
 	case e.denies(p.Kind):
 		info := Explain(denied(p.Kind))
 		st.Reason, st.Fix = info.Message, info.Hint
-	case missing != nil && p.Kind == hardware.CPU:
+	case missing != nil && st.Present:
 		info := Explain(missing)
 		st.Reason, st.Fix = info.Message, info.Hint
+	case missing != nil:
 	default:
 		st.Reason = "this version has no execution provider for " + string(p.Kind)
 		st.Fix = "use device cpu"

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,6 +80,7 @@ type Engine struct {
 	programs sync.Map // the software environment of each driver
 	told     sync.Map // ids of the environments that were recorded
 	verified verdicts
+	proofs   proofs
 	files    runFiles
 	load     load
 	health   health
@@ -105,6 +107,7 @@ func New(o Options) *Engine {
 	e.env = sync.OnceValue(e.environment)
 	e.sessions = newSessionCache(e.sessionMemory, o.MemoryLimit)
 	e.loaded = newModelCache()
+	e.proofs.path = filepath.Join(o.Dir, "proofs.json")
 	e.compute = semaphore.NewWeighted(int64(e.concurrency()))
 	return e
 }

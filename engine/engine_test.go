@@ -83,6 +83,20 @@ type world struct {
 	log   *log
 	store *ipfsstore.Store
 	dir   string // allowed to callers
+	own   string // the engine's
+}
+
+// again is another engine on the same store and folder.
+func (w *world) again(t *testing.T, ps ...engine.ExecutionProvider) *world {
+	t.Helper()
+	r := &engine.Registry{}
+	for _, p := range ps {
+		r.RegisterProvider(p)
+	}
+	other := &world{log: &log{}, store: w.store, dir: w.dir, own: w.own}
+	other.Engine = engine.New(engine.Options{Plugins: r, Models: w.store, Results: other.log, Dir: w.own})
+	t.Cleanup(func() { must(t, other.Close()) })
+	return other
 }
 
 func newWorld(t *testing.T, p engine.ExecutionProvider, o engine.Options, plugins ...func(*engine.Registry)) *world {
@@ -102,7 +116,10 @@ func newWorld(t *testing.T, p engine.ExecutionProvider, o engine.Options, plugin
 	for _, add := range plugins {
 		add(r)
 	}
-	o.Plugins, o.Models, o.Results, o.Dir = r, w.store, w.log, t.TempDir()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	o.Plugins, o.Models, o.Results, w.own = r, w.store, w.log, o.Dir
 	o.Paths.Allowed = append(o.Paths.Allowed, w.dir)
 	w.Engine = engine.New(o)
 	t.Cleanup(func() { must(t, errors.Join(w.Close(), w.store.Close())) })

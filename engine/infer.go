@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -49,12 +50,13 @@ type Inference struct {
 
 // DeviceUse says what a model ran on, and why.
 type DeviceUse struct {
-	ID        string `json:"id"`
-	Platform  string `json:"platform"`
-	Precision string `json:"precision"`
-	Simulated bool   `json:"simulated"`
-	Sandbox   string `json:"sandbox,omitempty"`
-	Why       string `json:"why"`
+	ID        string         `json:"id"`
+	Platform  string         `json:"platform"`
+	Precision string         `json:"precision"`
+	Simulated bool           `json:"simulated"`
+	Sandbox   string         `json:"sandbox,omitempty"`
+	Why       string         `json:"why"`
+	Nodes     map[string]int `json:"nodes,omitempty" jsonschema:"-"` // the model's nodes by the platform that ran them
 }
 
 // InferTimingsMS are the phases of an inference in milliseconds.
@@ -80,6 +82,7 @@ func (e *Engine) Infer(ctx context.Context, r InferRequest, report func(Progress
 	return perform(ctx, e, job[Inference]{kind: "inference", mode: r.Mode, report: report, do: func(ctx context.Context, run *run) (Inference, error) {
 		in := &inferring{e: e, r: r, run: run, start: time.Now()}
 		ctx, in.compute = WithCompute(ctx)
+		ctx, in.checking = withSum(ctx, checkingKey{})
 		err := causeOf(ctx, in.do(ctx))
 		in.t.Total = ms(time.Since(in.start))
 		in.out.TimingsMS = &in.t
@@ -128,7 +131,8 @@ type inferring struct {
 	out    Inference
 	t      InferTimingsMS
 
-	compute *atomic.Int64 // nanoseconds that the runs took where they were computed
+	compute  *atomic.Int64 // nanoseconds that the runs took where they were computed
+	checking *atomic.Int64 // nanoseconds that a device's first run was compared with the processor's
 }
 
 func (in *inferring) do(ctx context.Context) error {
@@ -139,12 +143,12 @@ func (in *inferring) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	devices, err := in.e.choose(ctx, in.r.Device)
+	devices, err := in.e.chooseFor(ctx, in.r.Device, in.model, in.file)
 	if err != nil {
 		return err
 	}
 	if in.r.Explain {
-		in.out.Ranking = in.e.ranking(devices)
+		in.out.Ranking = in.e.ranking(devices, in.model, in.file)
 	}
 	done, err := in.queue(ctx)
 	if err != nil {
@@ -252,6 +256,11 @@ func (in *inferring) queue(ctx context.Context) (done func(), err error) {
 func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work func(context.Context, Sessions) error) error {
 	var first error
 	for i, c := range devices {
+		if err := in.e.unfit(c, in.model, in.file, in.graph); err != nil {
+			in.out.Tried = append(in.out.Tried, Attempt{Device: c.ID, Outcome: "skipped", Reason: Explain(err).Message})
+			first = cmp.Or(first, err)
+			continue
+		}
 		o := in.e.open(in.model, c, in.t.add)
 		o.file = in.file
 		profiled := in.e.profiling(ctx, o, in.run.id, in.keep)
@@ -264,13 +273,12 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 		}
 		o.release()
 		profiled()
+		in.t.checked(time.Duration(in.checking.Swap(0)))
 		if err == nil {
-			in.ranOn(c, o, len(devices), i)
+			in.ranOn(c, o, devices, i)
 			return nil
 		}
-		if first == nil {
-			first = err
-		}
+		first = cmp.Or(first, err)
 		in.out.Tried = append(in.out.Tried, Attempt{Device: c.ID, Outcome: "failed", Reason: Explain(err).Message})
 		if !mayFallBack(err) || ctx.Err() != nil {
 			return err
@@ -285,21 +293,28 @@ func (in *inferring) keep(f FileRef) { in.out.Files = append(in.out.Files, f) }
 // add adds the time that opening a session took.
 func (t *InferTimingsMS) add(load time.Duration) { t.Load = round3(t.Load + ms(load)) }
 
+// checked takes the comparison with the processor out of the run: it is part
+// of opening the model on a device for the first time.
+func (t *InferTimingsMS) checked(d time.Duration) {
+	t.add(d)
+	t.Run = max(0, round3(t.Run-ms(d)))
+}
+
 // software is what ran the model.
 func (in *inferring) software() benchdb.Environment { return in.e.software(in.driver) }
 
-func (in *inferring) ranOn(c candidate, o *opened, of, tried int) {
+func (in *inferring) ranOn(c candidate, o *opened, of []candidate, tried int) {
 	in.driver = c.Driver
-	why := "best of " + plural(of, "device")
+	why := in.e.whyBest(c, of, in.model, in.file)
 	switch {
 	case in.r.Device != "" && in.r.Device != "auto":
 		why = "asked for"
-	case of == 1:
+	case len(of) == 1:
 		why = "the only device"
 	case tried > 0:
 		why = "better devices failed"
 	}
-	in.out.Device = &DeviceUse{ID: c.ID, Platform: string(c.Kind), Precision: in.graph.Precision, Simulated: c.Simulated, Sandbox: o.sandbox, Why: why}
+	in.out.Device = &DeviceUse{ID: c.ID, Platform: string(c.Kind), Precision: c.precision(in.graph), Simulated: c.Simulated, Sandbox: o.sandbox, Why: why, Nodes: o.nodes}
 	if o.hit && in.out.Cache == "L2" {
 		in.out.Cache = "L1"
 	}

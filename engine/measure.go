@@ -26,16 +26,16 @@ type measuring struct {
 // measure runs the workload once; total is how many measurements there are.
 func (b *benchmarking) measure(ctx context.Context, m measurement, total int) (BenchmarkResult, benchdb.Result, error) {
 	x := &measuring{b: b, m: m, res: BenchmarkResult{
-		ResultID: newID(), Precision: b.graph.Precision, BatchSize: m.batch, Workload: b.r.Workload,
+		ResultID: newID(), BatchSize: m.batch, Workload: b.r.Workload,
 	}}
 	if m.c != nil {
-		x.res.Device = m.c.ID
+		x.res.Device, x.res.Precision = m.c.ID, m.c.precision(b.graph)
 		x.o = b.e.open(b.model, *m.c, x.loaded)
 		x.o.file = b.out.Model.File
 		profiled := b.e.profiling(ctx, x.o, b.run.id, func(f FileRef) { b.out.Files = append(b.out.Files, f) })
 		defer profiled()
 		defer x.o.release()
-		b.out.Plan = &PlanInfo{Threads: x.o.threads, BatchSize: m.batch, Precision: b.graph.Precision}
+		b.out.Plan = &PlanInfo{Threads: x.o.threads, BatchSize: m.batch, Precision: x.res.Precision}
 	}
 	err := x.do(ctx, total)
 	x.fill()

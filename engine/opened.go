@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 )
 
 // opened are the sessions that one piece of work uses on one device. It is
@@ -20,7 +22,8 @@ type opened struct {
 	byFile  map[string]*cachedSession
 	hit     bool // every session was open already
 	sandbox string
-	profile string // folder of profiles; "" if none are made
+	nodes   map[string]int // by platform, of the last session that was opened
+	profile string         // folder of profiles; "" if none are made
 }
 
 func (e *Engine) open(m *loadedModel, c candidate, loading func(time.Duration)) *opened {
@@ -55,7 +58,11 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 		if lease, err = o.e.lease(ctx, o.m); err != nil {
 			return nil, err
 		}
-		return o.c.provider.NewSession(ctx, &o.m.Model, file, Plan{Device: o.c.Device, Precision: g.Precision, BatchSize: 1, Threads: o.threads, Memory: room, Profile: key.profile})
+		s, err := o.c.provider.NewSession(ctx, &o.m.Model, file, Plan{Device: o.c.Device, Precision: o.c.precision(g), BatchSize: 1, Threads: o.threads, Memory: room, Profile: key.profile})
+		if err != nil || o.c.Kind == hardware.CPU {
+			return s, err
+		}
+		return &checkedSession{Session: s, e: o.e, m: o.m, c: o.c, file: file}, nil
 	})
 	if err != nil {
 		if lease != nil {
@@ -69,7 +76,8 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 		o.loading(time.Since(began))
 	}
 	o.byFile[file] = s
-	o.sandbox = s.sandboxOf(ctx)
+	info := s.describe(ctx)
+	o.sandbox, o.nodes = info.Sandbox, info.Nodes
 	if !hit {
 		o.e.sessions.weigh(s)
 	}
@@ -88,16 +96,16 @@ func (e *Engine) lease(ctx context.Context, m *loadedModel) (release func(), err
 	return release, nil
 }
 
-// sandboxOf asks the session once what its process gave up.
-func (s *cachedSession) sandboxOf(ctx context.Context) string {
-	s.describe.Do(func() {
+// describe asks the session once what it is.
+func (s *cachedSession) describe(ctx context.Context) SessionInfo {
+	s.described.Do(func() {
 		if d, ok := s.s.(Describer); ok {
 			if info, err := d.Describe(ctx); err == nil {
 				s.info = info
 			}
 		}
 	})
-	return s.info.Sandbox
+	return s.info
 }
 
 // release gives the sessions back to the cache.

@@ -58,8 +58,8 @@ type SessionInfo struct {
 	Sandbox string `json:"sandbox"`
 
 	// Nodes counts the model's nodes by the platform that runs them, such
-	// as {"cuda":90,"cpu":3}; nil where all run on the processor. A runtime
-	// that does not tell of its own nodes leaves them out.
+	// as {"cuda":90,"cpu":3}; nil where that is not known. A runtime that
+	// does not tell of its own nodes leaves them out.
 	Nodes map[string]int `json:"nodes,omitempty"`
 }
 

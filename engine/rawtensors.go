@@ -223,17 +223,13 @@ func decode(t *Tensor, limit int) Numbers {
 }
 
 func number(d DataType, bits uint64) json.Number {
-	float := func(f float64, size int) json.Number {
+	switch d {
+	case Float32, Float64:
+		f := float(d, bits)
 		if math.IsNaN(f) || math.IsInf(f, 0) {
 			return ""
 		}
-		return json.Number(strconv.FormatFloat(f, 'g', -1, size))
-	}
-	switch d {
-	case Float32:
-		return float(float64(math.Float32frombits(uint32(bits))), 32)
-	case Float64:
-		return float(math.Float64frombits(bits), 64)
+		return json.Number(strconv.FormatFloat(f, 'g', -1, d.Size()*8))
 	case Float16, BFloat16, String:
 		return ""
 	case Int8:

@@ -39,34 +39,53 @@ type Attempt struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
+// A Driver is a provider for one kind of device, which it names even when it
+// has none. Others are taken to drive the processor.
+type Driver interface {
+	Drives() hardware.Kind
+}
+
 // candidates lists the devices of every provider, best first. If there are
-// none, the error is the first provider's reason.
+// none, the error says why, for the processor foremost.
 func (e *Engine) candidates(ctx context.Context) ([]candidate, error) {
-	var all []candidate
-	var reasons []error
+	all, missing := e.survey(ctx)
+	if len(all) > 0 {
+		return all, nil
+	}
+	for _, kind := range slices.Backward(hardware.Order) {
+		if err := missing[kind]; err != nil {
+			return nil, err
+		}
+	}
+	return nil, Errorf(ErrDeviceUnavailable, "no device can run a model here").
+		WithHint("detect_hardware says what each platform lacks")
+}
+
+// survey lists the devices of every provider, best first, and why there are
+// none of a kind.
+func (e *Engine) survey(ctx context.Context) (all []candidate, missing map[hardware.Kind]error) {
+	missing = map[hardware.Kind]error{}
 	for _, name := range e.o.Plugins.Providers() {
-		p := e.o.Plugins.providers[name]
+		p, kind := e.o.Plugins.providers[name], hardware.CPU
+		if d, ok := p.(Driver); ok {
+			kind = d.Drives()
+		}
 		ds, err := p.Devices(ctx)
 		if err != nil {
-			reasons = append(reasons, err)
+			missing[kind] = err
 		}
 		for _, d := range ds {
 			if e.denies(d.Kind) {
-				reasons = append(reasons, denied(d.Kind))
+				missing[d.Kind] = denied(d.Kind)
 				continue
 			}
 			all = append(all, candidate{d, p})
 		}
 	}
-	if len(all) == 0 {
-		reasons = append(reasons, Errorf(ErrDeviceUnavailable, "no device can run a model here").
-			WithHint("detect_hardware says what each platform lacks"))
-		return nil, reasons[0]
-	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(e.score(b), e.score(a)), strings.Compare(a.ID, b.ID))
 	})
-	return all, nil
+	return all, missing
 }
 
 // choose returns the devices to try for a request, best first: "auto" (or "")
@@ -86,6 +105,11 @@ func (e *Engine) choose(ctx context.Context, device string) ([]candidate, error)
 		}
 	}
 	if len(out) > 0 {
+		for _, c := range out {
+			if c.Kind != hardware.CPU { // used only once it was seen to compute right
+				e.verify(ctx, c, true, false)
+			}
+		}
 		return e.trusted(ctx, out)
 	}
 	return nil, e.noDevice(device, ids)
@@ -109,15 +133,6 @@ func (e *Engine) noDevice(device string, ids []string) error {
 		return out
 	}
 	return unknown(ErrInvalidArgument, "device", device, valid)
-}
-
-// ranking shows how the candidates were considered.
-func (e *Engine) ranking(cs []candidate) []Ranked {
-	out := make([]Ranked, len(cs))
-	for i, c := range cs {
-		out[i] = Ranked{Device: c.ID, Score: e.score(c), Reason: e.whyRanked(c)}
-	}
-	return out
 }
 
 // mayFallBack reports whether another device may do what this error says one

@@ -36,8 +36,8 @@ type cachedSession struct {
 	gone    bool   // not in the map any more: the last user closes it
 	lease   func() // called when the session is closed; may be nil
 
-	describe sync.Once
-	info     SessionInfo // set by describe
+	described sync.Once
+	info      SessionInfo // set by describe
 }
 
 func newSessionCache(budget func() int64, limit int64) *sessionCache {

@@ -73,11 +73,11 @@ func (b *benchmarking) preparePipeline(ctx context.Context) error {
 // devices lists what to measure on.
 func (b *benchmarking) devices(ctx context.Context) ([]candidate, error) {
 	if len(b.r.Devices) == 1 && b.r.Devices[0] == "all" {
-		return b.e.candidates(ctx)
+		return b.e.choose(ctx, "auto")
 	}
 	var out []candidate
 	for _, d := range b.r.Devices {
-		cs, err := b.e.choose(ctx, d)
+		cs, err := b.e.chooseFor(ctx, d, b.model, b.out.Model.File)
 		if err != nil {
 			return nil, err
 		}

@@ -105,6 +105,12 @@ func full(v reflect.Value) {
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		full(v.Index(0))
 		full(v.Index(1))
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		full(key)
+		full(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
 	case reflect.Array:
 		for i := range v.Len() {
 			full(v.Index(i))

@@ -19,6 +19,7 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/benchdb"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/cmd/internal/config"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/workloads"
@@ -46,6 +47,7 @@ type app struct {
 	store  *ipfsstore.Store
 	db     *benchdb.DB
 	runner *runner.Provider
+	others []*runner.Provider // of the accelerators
 	native string
 	peers  *peers.Client // does nothing until it is needed
 	out    *logOutput
@@ -105,9 +107,12 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 	a.runner = runner.New(runner.Options{
 		Command: []string{a.native, "runner"}, Library: a.library, RuntimeHint: o.runtimeHint, Logger: a.log,
 	})
+	if err := a.accelerators(o.runtimeHint); err != nil {
+		return nil, errors.Join(err, a.closeRunners(), a.db.Close(), a.store.Close())
+	}
 	observer, err := a.observe(o.serving)
 	if err != nil {
-		return nil, errors.Join(usageError{err}, a.runner.Close(), a.db.Close(), a.store.Close())
+		return nil, errors.Join(usageError{err}, a.closeRunners(), a.db.Close(), a.store.Close())
 	}
 	a.engine = engine.New(engine.Options{
 		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Scratch: a.scratch(sources), Dir: filepath.Join(a.home, "engine"),
@@ -143,6 +148,9 @@ func fingerprint(c config.Config) string {
 func (c *cli) plugIns(a *app) *engine.Registry {
 	r := &engine.Registry{}
 	r.RegisterProvider(a.runner)
+	for _, p := range a.others {
+		r.RegisterProvider(p)
+	}
 	for _, t := range []engine.Task{
 		tasks.FeatureExtraction(), tasks.TextClassification(), tasks.TokenClassification(), tasks.QuestionAnswering(), tasks.FillMask(),
 		tasks.ZeroShotClassification(), tasks.TextRanking(), tasks.ObjectDetection(),
@@ -180,7 +188,7 @@ func (a *app) scratch(sources []ipfsstore.Source) func(context.Context) (engine.
 // close ends what the app started, in the order that loses nothing: the work,
 // the processes that do it, then what it recorded.
 func (a *app) close() error {
-	return errors.Join(a.engine.Close(), a.runner.Close(), a.db.Close(), a.peers.Close(), a.store.Close(), a.watch.close(), a.out.close())
+	return errors.Join(a.engine.Close(), a.closeRunners(), a.db.Close(), a.peers.Close(), a.store.Close(), a.watch.close(), a.out.close())
 }
 
 // with runs f with an app for a person.
@@ -209,7 +217,11 @@ func (a *app) library() (string, error) {
 		}
 		return lib, nil
 	}
-	return runner.Library(filepath.Join(a.home, "runtime"))
+	cpu, err := packs.CPU(packs.Here())
+	if err != nil {
+		return "", err
+	}
+	return cpu.Library(a.packs())
 }
 
 // programPath finds another binary: where the configuration says, beside this

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -80,7 +81,7 @@ func runOn(t *testing.T, p *runner.Provider, m *engine.Model, in engine.Tensors)
 	must(t, err)
 	s, err := p.NewSession(t.Context(), m, file, engine.Plan{Device: devices[0], Threads: 2})
 	must(t, err)
-	defer s.Close() //nolint:errcheck // the test is of what it computed
+	defer s.Close()
 	out, err := s.Run(t.Context(), in)
 	must(t, err)
 	info, err := s.(engine.Describer).Describe(t.Context())
@@ -147,5 +148,56 @@ func TestAccelerators_right(t *testing.T) {
 				t.Errorf("Silero is %g off, by the largest number", d)
 			}
 		})
+	}
+}
+
+// vadInput is a frame for Silero's later versions.
+func vadInput(r *rand.Rand) engine.Tensors {
+	in := noise(r, map[string][]int64{"input": {1, 576}, "state": {2, 1, 128}})
+	in["sr"] = engine.NewTensor([]int64{}, []int64{16000})
+	return in
+}
+
+// A model that an accelerator can't load, or computes wrong, says so: it is
+// then run elsewhere.
+func TestAccelerators_refuse(t *testing.T) {
+	m := silero(t, "v6")
+	in := vadInput(rand.New(rand.NewPCG(3, 4)))
+	want, _ := runOn(t, newProvider(t, runner.Options{}), m, in)
+
+	p := accelerator(t, "openvino")
+	devices, err := p.Devices(t.Context())
+	must(t, err)
+	_, err = p.NewSession(t.Context(), m, "model.onnx", engine.Plan{Device: devices[0], Threads: 1})
+	if engine.Explain(err).Code != engine.ErrDeviceUnavailable {
+		t.Errorf("OpenVINO loads Silero v6: %v", err)
+	}
+
+	got, info := runOn(t, accelerator(t, "webgpu"), m, in)
+	if d := difference(t, got, want); d < 1e-2 {
+		t.Errorf("WebGPU computes Silero v6 right by now (%g off): the exception in the documentation can go", d)
+	}
+	t.Logf("WebGPU: nodes %v", info.Nodes)
+}
+
+// A runner whose provider dies while it is loaded costs an error message.
+func TestAccelerators_pluginAborts(t *testing.T) {
+	library := enginetest.Runtime(t)
+	source, plugin := filepath.Join(t.TempDir(), "abort.c"), filepath.Join(t.TempDir(), "libabort.so")
+	must(t, os.WriteFile(source, []byte("#include <stdlib.h>\nvoid *CreateEpFactories(void) { abort(); }\nvoid *ReleaseEpFactory(void) { return 0; }\n"), 0o600))
+	if out, err := exec.CommandContext(t.Context(), "cc", "-shared", "-fPIC", "-o", plugin, source).CombinedOutput(); err != nil {
+		t.Fatalf("cc: %v: %s", err, out)
+	}
+	p := newProvider(t, runner.Options{
+		Name: "abort", Kind: "cuda", Library: func() (string, error) { return library, nil },
+		Accelerator: `{"kind":"cuda","name":"AbortExecutionProvider","plugin":"` + plugin + `"}`,
+	})
+	_, err := p.Devices(t.Context())
+	if info := engine.Explain(err); info.Code != engine.ErrRunnerCrashed {
+		t.Errorf("got %v; want runner_crashed", err)
+	}
+	_, again := p.Devices(t.Context())
+	if again == nil || again.Error() != err.Error() {
+		t.Errorf("asked again at once: %v", again)
 	}
 }

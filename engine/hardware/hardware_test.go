@@ -46,7 +46,7 @@ func TestReadLinux_server(t *testing.T) {
 	if d := cmp.Diff(want, h); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	for kind, present := range map[Kind]bool{CUDA: true, OpenVINO: true, CPU: true, ROCm: false, MPS: false, DirectML: false, Qualcomm: false, WebGPU: false} {
+	for kind, present := range map[Kind]bool{CUDA: true, OpenVINO: true, CPU: true, ROCm: false, MPS: false, DirectML: false, Qualcomm: false, WebGPU: true, WebNN: false} {
 		p := platform(kind, &h)
 		if p.Present != present || len(p.Evidence) == 0 || (p.Reason == "") != present {
 			t.Errorf("%s: %+v", kind, p)

@@ -27,7 +27,9 @@ func platform(kind Kind, h *Host) Platform {
 		p.system(h.OS == "windows", h, "Windows", "run on Windows 10 or newer with a DirectX 12 GPU")
 	case Qualcomm:
 		p.system(h.CPU.Vendor == "Qualcomm", h, "a Qualcomm processor", "run on a machine with a Qualcomm Hexagon NPU")
-	case WebNN, WebGPU:
+	case WebGPU:
+		p.anyGPU(h)
+	case WebNN:
 		p.Evidence = []string{"no browser page is connected"}
 		p.Reason, p.Fix = "this version can't reach a browser", "use device cpu"
 	}
@@ -37,6 +39,16 @@ func platform(kind Kind, h *Host) Platform {
 func (p *Platform) seen(format string, args ...any) {
 	p.Present = true
 	p.Evidence = append(p.Evidence, fmt.Sprintf(format, args...))
+}
+
+func (p *Platform) anyGPU(h *Host) {
+	for _, g := range h.GPUs {
+		p.seen("%s, driver %s", g.Name, orNone(g.Driver))
+	}
+	if !p.Present {
+		p.Evidence = append(p.Evidence, "no GPU listed")
+		p.Reason, p.Fix = "no GPU", "run on a machine with a GPU and its Vulkan driver"
+	}
 }
 
 func (p *Platform) gpu(h *Host, vendor, reason, fix string) {

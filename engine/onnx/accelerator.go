@@ -58,6 +58,9 @@ func offers(p packs.Provider) ([]offer, error) {
 		o := offer{device(p), d.device}
 		o.ID = deviceID(p.Kind, int(d._type), len(out))
 		o.Name = strings.TrimSpace(C.GoString(d.description))
+		if d._type == C.OrtHardwareDeviceType_CPU {
+			o.Name = hardware.CPUName()
+		}
 		if o.Name == "" {
 			o.Name = strings.TrimSpace(C.GoString(d.vendor) + " " + typeName(int(d._type)))
 		}
@@ -73,7 +76,7 @@ func offers(p packs.Provider) ([]offer, error) {
 func byName(p packs.Provider) ([]offer, error) {
 	o := offer{Device: device(p)}
 	o.ID = deviceID(p.Kind, C.OrtHardwareDeviceType_CPU, 0)
-	o.Name = hardware.CPUVendor() + " processor"
+	o.Name = hardware.CPUName()
 	if !p.GPU {
 		return []offer{o}, nil
 	}
@@ -178,15 +181,12 @@ func (s *session) assignment(p packs.Provider) (map[string]int, error) {
 // placed finds out where the nodes of a session run. An accelerator that took
 // none is of no use: ONNX Runtime would silently run all on the processor.
 func (p *Provider) placed(s *session) error {
-	if p.as.Name == "" {
-		return nil
-	}
 	nodes, err := s.assignment(p.as)
 	if err != nil {
 		return engine.Errorf(engine.ErrInternal, "ask where nodes run: %w", err)
 	}
 	s.info.Nodes = nodes
-	if nodes[string(p.as.Kind)] == 0 && !p.unlisted() {
+	if p.as.Name != "" && nodes[string(p.as.Kind)] == 0 && !p.unlisted() {
 		return engine.Errorf(engine.ErrDeviceUnavailable, "%s takes none of the model's nodes: all %d stay on the cpu", p.as.Kind, nodes[string(hardware.CPU)])
 	}
 	return nil

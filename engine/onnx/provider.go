@@ -8,7 +8,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"unsafe"
 
@@ -63,7 +62,7 @@ func Load(path string, as packs.Provider) (*Provider, error) {
 
 func processor() hardware.Device {
 	return hardware.Device{
-		ID: "cpu", Kind: hardware.CPU, Name: runtime.GOARCH, Driver: "ONNX Runtime " + ort.GetVersion(),
+		ID: "cpu", Kind: hardware.CPU, Name: hardware.CPUName(), Driver: "ONNX Runtime " + ort.GetVersion(),
 		Precisions: []string{"fp32", "fp16", "int8"},
 	}
 }
@@ -193,9 +192,10 @@ func (p *Provider) sessionOptions(plan engine.Plan, device offer) (*ort.SessionO
 		o.SetCpuMemArena(true),
 		o.AddSessionConfigEntry("session.force_spinning_stop", "1"),
 		o.AddSessionConfigEntry("session.use_env_allocators", "1"),
+		o.AddSessionConfigEntry("session.record_ep_graph_assignment_info", "1"),
 	)
 	if err == nil && p.as.Name != "" {
-		err = errors.Join(o.AddSessionConfigEntry("session.record_ep_graph_assignment_info", "1"), device.add(p.as, o))
+		err = device.add(p.as, o)
 	}
 	if err == nil && plan.Profile != "" {
 		err = o.EnableProfiling(plan.Profile)

@@ -141,7 +141,7 @@ func eachTar(from string, f func(string, io.Reader) (bool, error)) error {
 	archive := tar.NewReader(io.LimitReader(z, maxUnpacked))
 	for {
 		h, err := archive.Next()
-		if err == io.EOF { //nolint:errorlint // tar.Reader returns it bare
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
@@ -22,6 +23,11 @@ type Pack struct {
 
 	// Provider says how ONNX Runtime is given the execution provider.
 	Provider Provider
+
+	// nodes are device nodes, as patterns, and environment variables of
+	// which one must be there for a device to be; none means that it can't
+	// be told so simply.
+	nodes, variables []string
 
 	// Needs says what else must be on the machine, for people; "" is
 	// nothing.
@@ -109,6 +115,26 @@ func (p *Pack) ProviderIn(dir string) Provider {
 		out.Plugin = filepath.Join(dir, filepath.FromSlash(out.Plugin))
 	}
 	return out
+}
+
+// Plausible says whether the machine may have a device of the pack, without
+// loading anything: ErrDeviceUnavailable says what is not there.
+func (p *Pack) Plausible() error {
+	if len(p.nodes) == 0 {
+		return nil
+	}
+	for _, pattern := range p.nodes {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 { // the patterns are right
+			return nil
+		}
+	}
+	for _, name := range p.variables {
+		if os.Getenv(name) != "" {
+			return nil
+		}
+	}
+	return engine.Errorf(engine.ErrDeviceUnavailable, "there is no device node for %s: none of %s", p.Kind, strings.Join(p.nodes, ", ")).
+		WithHint("it needs %s", p.Needs)
 }
 
 // Library returns the path of the core that [Pack.Install] put into dir, or

@@ -124,6 +124,7 @@ func openVINO(cpu *Pack, m Machine) *Pack {
 func cuda(cpu *Pack) *Pack {
 	p := &Pack{
 		Name: "cuda", Kind: hardware.CUDA, Version: CoreVersion, License: "MIT", base: cpu,
+		nodes: []string{"/dev/nvidiactl", "/dev/dxg"},
 		Needs: "an NVIDIA driver of version 580 or newer, and cuBLAS 13, cuRAND, the CUDA runtime 13 and cuDNN 9 on LD_LIBRARY_PATH",
 		pkg:   wheel("onnxruntime-gpu", CoreVersion, "cp311-cp311-manylinux_2_28_x86_64", 246658419, "4fbf0c5d7b5fb99266c2e8a802e3e64af68bdc383e0f3c7349b985f1087eedaa"),
 		Provider: Provider{
@@ -145,6 +146,7 @@ func cuda(cpu *Pack) *Pack {
 func webGPU(cpu *Pack) *Pack {
 	return &Pack{
 		Name: "webgpu", Kind: hardware.WebGPU, Version: CoreVersion, License: "MIT", base: cpu,
+		nodes: []string{"/dev/dri/renderD*", "/dev/nvidiactl", "/dev/dxg"}, variables: []string{"VK_DRIVER_FILES", "VK_ICD_FILENAMES"},
 		Needs:    "the Vulkan loader, libvulkan.so.1, and a Vulkan driver",
 		Provider: Provider{Kind: hardware.WebGPU, Name: "WebGpuExecutionProvider", Generic: "WebGPU", Listed: true, Precisions: []string{"fp32"}, GPU: true},
 	}

@@ -22,6 +22,9 @@ type Options struct {
 	// Name is what the provider is registered under; "" means "onnx".
 	Name string
 
+	// Kind is what its devices are; "" means the processor.
+	Kind hardware.Kind
+
 	// Accelerator, in JSON, tells the children what execution provider they
 	// drive, by the arguments "--provider JSON"; "" is the processor. No
 	// spare is kept for one: its libraries take much memory. Its devices are
@@ -76,6 +79,9 @@ func New(o Options) *Provider {
 	if o.Name == "" {
 		o.Name = "onnx"
 	}
+	if o.Kind == "" {
+		o.Kind = hardware.CPU
+	}
 	if o.CancelGrace == 0 {
 		o.CancelGrace = 2 * time.Second
 	}
@@ -91,6 +97,9 @@ func New(o Options) *Provider {
 
 // Name returns the name of the options.
 func (p *Provider) Name() string { return p.options.Name }
+
+// Drives returns the kind of device of the options.
+func (p *Provider) Drives() hardware.Kind { return p.options.Kind }
 
 // Devices returns the devices that the runtime has in a child. It fails with
 // ErrRuntimeMissing, ErrNativeMissing or ErrRestartNeeded where no child can

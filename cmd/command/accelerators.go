@@ -1,0 +1,56 @@
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
+)
+
+// packs is the folder that libraries are installed in.
+func (a *app) packs() string { return filepath.Join(a.home, "runtime") }
+
+// accelerators makes a provider for each pack but the processor's. Nothing of
+// it is started before it is asked for its devices, and installed.
+func (a *app) accelerators(hint string) error {
+	table, err := packs.Table(packs.Here())
+	if errors.Is(err, engine.ErrUnsupported) {
+		return nil // then ORT_LIB may still name a library for the processor
+	}
+	if err != nil {
+		return err
+	}
+	for _, p := range table {
+		if p.Kind == hardware.CPU {
+			continue
+		}
+		spec, err := json.Marshal(p.ProviderIn(a.packs()))
+		if err != nil {
+			return err
+		}
+		a.others = append(a.others, runner.New(runner.Options{
+			Name: p.Name, Kind: p.Kind, Accelerator: string(spec), Command: []string{a.native, "runner"}, Logger: a.log,
+			RuntimeHint: strings.TrimSpace(hint + " " + p.Name),
+			Library: func() (string, error) {
+				if err := p.Plausible(); err != nil {
+					return "", err
+				}
+				return p.Library(a.packs())
+			},
+		}))
+	}
+	return nil
+}
+
+func (a *app) closeRunners() error {
+	err := a.runner.Close()
+	for _, p := range a.others {
+		err = errors.Join(err, p.Close())
+	}
+	return err
+}

@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+)
+
+// A checkedSession is one on an accelerator. Its first run is done by the
+// processor too, and compared: what is wrong is an error, so that another
+// device is tried. How it went is kept, for this model on this device.
+type checkedSession struct {
+	Session
+	e    *Engine
+	m    *loadedModel
+	c    candidate
+	file string
+
+	mu   sync.Mutex // held while it is being compared
+	done bool
+}
+
+// Describe passes the question on.
+func (s *checkedSession) Describe(ctx context.Context) (SessionInfo, error) {
+	if d, ok := s.Session.(Describer); ok {
+		return d.Describe(ctx)
+	}
+	return SessionInfo{}, Errorf(ErrUnsupported, "the session does not describe itself")
+}
+
+// Run runs the model, and compares once.
+func (s *checkedSession) Run(ctx context.Context, in Tensors) (Tensors, error) {
+	out, err := s.Session.Run(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return out, nil
+	}
+	proof, known := s.e.proofs.model(s.c, &s.m.Model, s.file)
+	if !known {
+		began := time.Now()
+		defer func() { addTo(ctx, checkingKey{}, time.Since(began)) }()
+		if proof, err = s.compare(ctx, in, out); err != nil {
+			return nil, err
+		}
+		if err := s.e.proofs.setModel(s.c, &s.m.Model, s.file, proof); err != nil {
+			s.e.log.ErrorContext(ctx, "what was found out about a device can't be kept", "error", err)
+		}
+	}
+	s.done = proof.Right
+	return out, proof.err(s.c)
+}
+
+// err says that a model does not run right on a device.
+func (p modelProof) err(c candidate) error {
+	if p.Right {
+		return nil
+	}
+	return Errorf(ErrDeviceUnavailable, "%s computes this model wrong: %.3g off, %.3g allowed", c.ID, p.Off, p.Allowed).
+		WithHint("use another device, such as cpu; another driver is tried afresh")
+}
+
+// compare runs the model on the processor, and both once more by the clock.
+func (s *checkedSession) compare(ctx context.Context, in, out Tensors) (modelProof, error) {
+	cpu, err := s.e.processor(ctx)
+	if err != nil {
+		return modelProof{}, err
+	}
+	o := s.e.open(s.m, cpu, func(time.Duration) {})
+	defer o.release()
+	reference, err := o.Open(ctx, s.file)
+	if err != nil {
+		return modelProof{}, err
+	}
+	want, err := reference.Run(ctx, in)
+	if err != nil {
+		return modelProof{}, err
+	}
+	p := modelProof{At: now()}
+	p.Off, p.Allowed = furthest(out, want, tolerance(s.c.Precisions))
+	if p.Right = p.Off <= p.Allowed; !p.Right {
+		return p, nil
+	}
+	if p.DeviceMS, err = clock(ctx, s.Session, in); err != nil {
+		return modelProof{}, err
+	}
+	p.CPUMS, err = clock(ctx, reference, in)
+	return p, err
+}
+
+// processor is the candidate that all others are compared with.
+func (e *Engine) processor(ctx context.Context) (candidate, error) {
+	all, _ := e.candidates(ctx)
+	for _, c := range all {
+		if c.Kind == hardware.CPU && !c.Simulated {
+			return c, nil
+		}
+	}
+	return candidate{}, Errorf(ErrDeviceUnavailable, "there is no processor to compare an accelerator with").
+		WithHint("allow the cpu: hardware.allow_cpu")
+}
+
+// clock is the median time of a few runs in milliseconds. It stops early where
+// runs are long.
+func clock(ctx context.Context, s Session, in Tensors) (float64, error) {
+	const runs, long = 7, 500 * time.Millisecond
+	var took []time.Duration
+	for total := time.Duration(0); len(took) < runs && total < long; {
+		began := time.Now()
+		if _, err := s.Run(ctx, in); err != nil {
+			return 0, err
+		}
+		took = append(took, time.Since(began))
+		total += took[len(took)-1]
+	}
+	slices.Sort(took)
+	return round3(ms(took[len(took)/2])), nil
+}
+
+// tolerance is how far off a device's result may be: a number alone, and a
+// part of the largest. Half precision has 11 or 8 bits.
+func tolerance(precisions []string) [2]float64 {
+	if slices.Contains(precisions, "fp32") {
+		return [2]float64{1e-5, 1e-4}
+	}
+	return [2]float64{1e-5, 3e-2}
+}
+
+// furthest finds the output that is furthest from what it should be, by what
+// is allowed: off, and how much it may be. Whole numbers must be equal.
+func furthest(got, want Tensors, t [2]float64) (off, allowed float64) {
+	worst := -1.0
+	for name, w := range want {
+		g := got[name]
+		if g == nil || !slices.Equal(g.Shape, w.Shape) || g.DType != w.DType {
+			return math.Inf(1), 0
+		}
+		diff, may := apart(floats(g), floats(w), t)
+		if !slices.Contains(floating, w.DType) {
+			may = 0
+		}
+		if !slices.Equal(g.Strings, w.Strings) {
+			diff = math.Inf(1)
+		}
+		if part := diff - may; part > worst || worst == -1 {
+			worst, off, allowed = part, diff, may
+		}
+	}
+	return off, allowed
+}
+
+// apart is the largest difference of numbers, and what is allowed. What is not
+// a number in one must not be in the other.
+func apart(got, want []float64, t [2]float64) (diff, allowed float64) {
+	most := 0.0
+	for i, w := range want {
+		g := got[i]
+		switch d := math.Abs(g - w); {
+		case g == w || math.IsNaN(g) && math.IsNaN(w):
+		case math.IsNaN(d):
+			diff = math.Inf(1)
+		default:
+			diff = max(diff, d)
+		}
+		if !math.IsInf(w, 0) && !math.IsNaN(w) {
+			most = max(most, math.Abs(w))
+		}
+	}
+	return diff, t[0] + t[1]*most
+}

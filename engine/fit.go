@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
+)
+
+// chooseFor is choose for a model: of the devices on which it was measured,
+// the faster ones come first.
+func (e *Engine) chooseFor(ctx context.Context, device string, m *loadedModel, file string) ([]candidate, error) {
+	cs, err := e.choose(ctx, device)
+	if err != nil || len(cs) == 1 {
+		return cs, err
+	}
+	var places []int
+	var measured []candidate
+	for i, c := range cs {
+		if e.predicted(c, cs, m, file) != nil {
+			places, measured = append(places, i), append(measured, c)
+		}
+	}
+	slices.SortStableFunc(measured, func(a, b candidate) int {
+		x, y := *e.predicted(a, cs, m, file), *e.predicted(b, cs, m, file)
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	})
+	for i, place := range places {
+		cs[place] = measured[i]
+	}
+	return cs, nil
+}
+
+// predicted is how long a run of the model takes on a device, in milliseconds,
+// by what was measured when an accelerator was compared with the processor;
+// nil where it was not.
+func (e *Engine) predicted(c candidate, among []candidate, m *loadedModel, file string) *float64 {
+	if c.Kind != hardware.CPU {
+		if p, ok := e.proofs.model(c, &m.Model, file); ok && p.Right {
+			return &p.DeviceMS
+		}
+		return nil
+	}
+	for _, other := range among {
+		if other.Kind == hardware.CPU {
+			continue
+		}
+		if p, ok := e.proofs.model(other, &m.Model, file); ok && p.Right {
+			return &p.CPUMS
+		}
+	}
+	return nil
+}
+
+// unfit says why a model is not tried on a device.
+func (e *Engine) unfit(c candidate, m *loadedModel, file string, g Graph) error {
+	if c.Kind == hardware.CPU {
+		return nil
+	}
+	if p, ok := e.proofs.model(c, &m.Model, file); ok && !p.Right {
+		return p.err(c)
+	}
+	if g.Precision == "int8" && !slices.Contains(c.Precisions, g.Precision) {
+		return Errorf(ErrUnsupported, "%s does not compute in int8", c.ID).WithHint("use device cpu, or a precision that it has: %v", c.Precisions)
+	}
+	if c.Memory > 0 && m.bytes() > c.Memory {
+		return Errorf(ErrOutOfMemory, "the model takes about %d MB, and %s has %d", m.bytes()>>20, c.ID, c.Memory>>20).
+			WithHint("use device cpu, or a smaller model")
+	}
+	return nil
+}
+
+// precision is what a model is computed in on the device.
+func (c candidate) precision(g Graph) string {
+	if len(c.Precisions) == 0 || slices.Contains(c.Precisions, g.Precision) {
+		return g.Precision
+	}
+	return c.Precisions[0]
+}
+
+// ranking shows how the candidates were considered.
+func (e *Engine) ranking(cs []candidate, m *loadedModel, file string) []Ranked {
+	out := make([]Ranked, len(cs))
+	for i, c := range cs {
+		out[i] = Ranked{Device: c.ID, Score: e.score(c), Reason: e.whyRanked(c), PredictedMS: e.predicted(c, cs, m, file)}
+		if out[i].PredictedMS != nil {
+			out[i].Reason = "measured on this model, which comes before " + out[i].Reason
+		}
+	}
+	return out
+}
+
+// whyBest says why a device was the first of several.
+func (e *Engine) whyBest(c candidate, cs []candidate, m *loadedModel, file string) string {
+	if ms := e.predicted(c, cs, m, file); ms != nil {
+		return fmt.Sprintf("measured: %.3g ms a run, the least of %s", *ms, plural(len(cs), "device"))
+	}
+	return "best of " + plural(len(cs), "device")
+}
