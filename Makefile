@@ -43,7 +43,7 @@ fuzz: ## each fuzz target a few ten thousand times
 	sh .ci/fuzz 20000x
 
 bench: build ## ratios measured side by side: ID value unit goal ok|short|absent:REASON
-	$(GO) test -tags figures -count 1 -v -p 1 -run TestFigures ./cmd/ipfs-accelerate-native ./mcpserver ./engine/tasks/tokenizer ./ipfsstore | grep -v -E "^(=== |--- PASS|PASS|ok)"
+	$(GO) test -tags figures -count 1 -v -p 1 -run TestFigures ./cmd/ipfs-accelerate-native ./mcpserver ./engine/tasks/tokenizer ./ipfsstore ./ipfsstore/p2p | grep -v -E "^ *(=== |--- PASS|PASS|ok)"
 
 stress: build ## the repeated tests at their full counts: name count failed
 	sh .ci/stress

@@ -29,6 +29,7 @@ import (
 	mh "github.com/multiformats/go-multihash"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/internal/figures"
 )
 
 const figureBytes = 512 << 20
@@ -61,31 +62,31 @@ func p3(t *testing.T) {
 	kubo := newKubo(t)
 	var ours, hash, boxo, theirs []float64
 	var disk int64
-	for range figureRounds {
-		hash = append(hash, seconds(t, func() error { hashAll(data); return nil }))
+	for range figures.Rounds {
+		hash = append(hash, figures.Seconds(t, func() error { hashAll(data); return nil }))
 		dir := filepath.Join(t.TempDir(), "store")
 		s := openStoreIn(t, dir)
-		ours = append(ours, seconds(t, func() error {
+		ours = append(ours, figures.Seconds(t, func() error {
 			_, err := s.Add(t.Context(), file, ipfsstore.AddOptions{})
 			return err
 		}))
 		disk = ownDisk(t, dir, file)
-		boxo = append(boxo, seconds(t, func() error { return boxoImport(t, file) }))
+		boxo = append(boxo, figures.Seconds(t, func() error { return boxoImport(t, file) }))
 		if kubo != nil {
 			theirs = append(theirs, kubo(file))
 		}
 	}
-	mib := func(s []float64) float64 { return figureBytes / (1 << 20) / median(s) }
-	fmt.Printf("# P3 import %.0f MiB/s, sha256 of %d cores %.0f MiB/s, boxo with flatfs %.0f MiB/s\n", mib(ours), runtime.GOMAXPROCS(0), mib(hash), mib(boxo))
-	atLeast("P3", median(hash)/median(ours), "ratio_to_sha256", 0.85)
-	atLeast("P3b", median(boxo)/median(ours), "ratio_to_boxo", 4)
-	atMost("P3d", 100*float64(disk)/figureBytes, "percent_of_disk", 0.1)
+	mib := func(s []float64) float64 { return figureBytes / (1 << 20) / figures.Median(s) }
+	figures.Note("P3 import %.0f MiB/s, sha256 of %d cores %.0f MiB/s, boxo with flatfs %.0f MiB/s", mib(ours), runtime.GOMAXPROCS(0), mib(hash), mib(boxo))
+	figures.AtLeast("P3", figures.Median(hash)/figures.Median(ours), "ratio_to_sha256", 0.85)
+	figures.AtLeast("P3b", figures.Median(boxo)/figures.Median(ours), "ratio_to_boxo", 4)
+	figures.AtMost("P3d", 100*float64(disk)/figureBytes, "percent_of_disk", 0.1)
 	if kubo == nil {
-		absent("P3k", "ratio", ">=4", "no_KUBO_BIN")
+		figures.Absent("P3k", "ratio", ">=4", "no_KUBO_BIN")
 		return
 	}
-	fmt.Printf("# P3k ipfs add %.0f MiB/s\n", mib(theirs))
-	atLeast("P3k", median(theirs)/median(ours), "ratio", 4)
+	figures.Note("P3k ipfs add %.0f MiB/s", mib(theirs))
+	figures.AtLeast("P3k", figures.Median(theirs)/figures.Median(ours), "ratio", 4)
 }
 
 // hashAll hashes all of data in leaves, on all processors.
@@ -171,6 +172,6 @@ func newKubo(t *testing.T) func(file string) float64 {
 		if err := run("init", "--profile=test,unixfs-v1-2025"); err != nil {
 			t.Fatal(err)
 		}
-		return seconds(t, func() error { return run("add", "-q", file) })
+		return figures.Seconds(t, func() error { return run("add", "-q", file) })
 	}
 }

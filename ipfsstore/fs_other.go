@@ -38,6 +38,9 @@ func reflink(string, string) error { return errors.ErrUnsupported }
 // syncAll can't be had here; errors.ErrUnsupported makes the caller sync file by file.
 func syncAll(string) error { return errors.ErrUnsupported }
 
+// startSync does nothing: a range can't be flushed by itself here.
+func startSync(*os.File, int64, int64) {}
+
 // syncDir does nothing: folders can't be flushed here.
 func syncDir(string) error { return nil }
 

@@ -148,15 +148,34 @@ func isASCII(s string) bool {
 }
 
 func (g *gateway) serveRaw(w http.ResponseWriter, r *http.Request, x *located) error {
-	block, err := g.view.Block(r.Context(), x.cid())
+	buf := leafBuffers.Get().(*[]byte) // the pool holds nothing else
+	defer leafBuffers.Put(buf)
+	block, err := g.view.read(r.Context(), x.cid(), *buf)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", rawType)
 	w.Header().Set("Etag", `"`+x.cid().String()+`.raw"`)
 	w.Header().Set("Content-Disposition", attachment(r, x.cid().String()+".bin"))
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(block))
+	if r.Method != http.MethodGet || isConditional(r.Header) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(block))
+		return nil
+	}
+	w.Header().Set("Accept-Ranges", "bytes")
+	w.Header().Set("Content-Length", strconv.Itoa(len(block)))
+	_, _ = w.Write(block) // in one piece; a client that is gone needs none
 	return nil
+}
+
+// isConditional reports whether a request may be for something other than all
+// of it.
+func isConditional(h http.Header) bool {
+	for _, name := range []string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if h.Get(name) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func attachment(r *http.Request, name string) string {

@@ -96,10 +96,11 @@ func (s *Store) indexRoot(ctx context.Context, rec *rootRecord) (rootIndex, erro
 	return r, nil
 }
 
-// at returns the block of c that is at p, or errRetry.
-func (s *Store) at(ctx context.Context, c cid.Cid, p blockPlace) ([]byte, error) {
+// at returns the block of c that is at p, in buf if it is a leaf that has room
+// there, or errRetry.
+func (s *Store) at(ctx context.Context, c cid.Cid, p blockPlace, buf []byte) ([]byte, error) {
 	if p.leaf {
-		return s.leaf(ctx, c, p)
+		return s.leaf(ctx, c, p, buf)
 	}
 	return p.nodes.byHash(c)
 }
@@ -119,9 +120,12 @@ func (s *nodeSet) byHash(c cid.Cid) ([]byte, error) {
 	return nil, fmt.Errorf("block %s: %w", c, ErrNotFound)
 }
 
-func (s *Store) leaf(ctx context.Context, c cid.Cid, p blockPlace) ([]byte, error) {
-	want := p.rec.Files[p.file].Stat
-	data, err := readSteady(p.rec.paths[p.file], want, p.off, int(p.size))
+func (s *Store) leaf(ctx context.Context, c cid.Cid, p blockPlace, buf []byte) ([]byte, error) {
+	if cap(buf) < int(p.size) {
+		buf = make([]byte, p.size)
+	}
+	data := buf[:p.size]
+	err := readSteady(p.rec.paths[p.file], p.rec.Files[p.file].Stat, p.off, data)
 	if errors.Is(err, ErrModelChanged) {
 		if err := s.recheck(ctx, p.rec.Root); err != nil {
 			return nil, err
@@ -142,29 +146,28 @@ func (s *Store) leaf(ctx context.Context, c cid.Cid, p blockPlace) ([]byte, erro
 var errRetry = errors.New("file was checked again")
 
 // readSteady reads a part of a file that looks like want the whole time.
-func readSteady(p string, want fileStat, off int64, size int) ([]byte, error) {
+func readSteady(p string, want fileStat, off int64, data []byte) error {
 	f, err := os.Open(p)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, ErrModelChanged
+		return ErrModelChanged
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	before, err := fstat(f)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if before != want {
-		return nil, ErrModelChanged
+		return ErrModelChanged
 	}
-	data := make([]byte, size)
 	if _, err := f.ReadAt(data, off); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrModelChanged, err)
+		return fmt.Errorf("%w: %w", ErrModelChanged, err)
 	}
 	after, err := fstat(f)
 	if err == nil && after != want {
 		err = ErrModelChanged
 	}
-	return data, err
+	return err
 }

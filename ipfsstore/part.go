@@ -30,10 +30,16 @@ type part struct {
 	path string
 	blob *blob
 
+	writing sync.Mutex // held while file is written: the kernel lets in one anyway, and has the others spin
+
 	mu   sync.Mutex // guards all below
 	file *os.File
 	left int // chunks that are missing
 }
+
+// largeLeaf is how long a leaf is that is worth to begin to flush by itself, in
+// bytes.
+const largeLeaf = 256 << 10
 
 // A place is where a leaf belongs; the same leaf may belong in several.
 type place struct {
@@ -260,8 +266,14 @@ func (p *parts) write(pl place, data []byte) error {
 	if err := pl.part.open(); err != nil {
 		return err
 	}
-	if _, err := pl.part.file.WriteAt(data, pl.off); err != nil {
+	pl.part.writing.Lock()
+	_, err := pl.part.file.WriteAt(data, pl.off)
+	pl.part.writing.Unlock()
+	if err != nil {
 		return err
+	}
+	if len(data) >= largeLeaf {
+		startSync(pl.part.file, pl.off, int64(len(data)))
 	}
 	p.job.meter.add(int64(len(data)))
 	if pl.part.more(-1) == 0 {

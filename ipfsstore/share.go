@@ -64,15 +64,18 @@ func (v *View) Gateway() http.Handler { return &gateway{v, v.store.log} }
 // Block returns a block. A file is looked at before and after it is read:
 // changed bytes are [ErrModelChanged], never returned. What the view does not
 // have is [ErrNotFound].
-func (v *View) Block(ctx context.Context, c cid.Cid) ([]byte, error) {
-	b, err := v.block(ctx, c)
+func (v *View) Block(ctx context.Context, c cid.Cid) ([]byte, error) { return v.read(ctx, c, nil) }
+
+// read is Block, in buf if there is room.
+func (v *View) read(ctx context.Context, c cid.Cid, buf []byte) ([]byte, error) {
+	b, err := v.block(ctx, c, buf)
 	if errors.Is(err, errRetry) {
-		b, err = v.block(ctx, c)
+		b, err = v.block(ctx, c, buf)
 	}
 	return b, err
 }
 
-func (v *View) block(ctx context.Context, c cid.Cid) ([]byte, error) {
+func (v *View) block(ctx context.Context, c cid.Cid, buf []byte) ([]byte, error) {
 	if err := checkCID(c); err != nil {
 		return nil, err
 	}
@@ -83,7 +86,7 @@ func (v *View) block(ctx context.Context, c cid.Cid) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.store.at(ctx, c, p)
+	return v.store.at(ctx, c, p, buf)
 }
 
 // Size returns the length of a block in bytes, without reading it where that

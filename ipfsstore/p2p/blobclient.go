@@ -21,6 +21,7 @@ import (
 
 const (
 	pipelined     = 64 // requests on one stream that are not answered yet
+	linesOfPeer   = 4  // streams: each begins with a window of its own, which far away takes many round trips to grow
 	answerTimeout = 20 * time.Second
 	maxDAGs       = 8        // requests for all nodes below one, at a time
 	maxCached     = 64 << 20 // bytes of nodes that are kept for their next asker
@@ -33,7 +34,7 @@ type blobLender struct {
 	dags chan struct{} // has room for requests for whole DAGs
 
 	mu    sync.Mutex // guards all below
-	lines map[peer.ID]*slot
+	lines map[peer.ID]*slots
 	nodes map[cid.Cid][]byte // verified
 	bytes int
 }
@@ -41,7 +42,7 @@ type blobLender struct {
 var _ lender = (*blobLender)(nil)
 
 func newBlobLender(h host.Host) *blobLender {
-	return &blobLender{host: h, lines: make(map[peer.ID]*slot), dags: make(chan struct{}, maxDAGs), nodes: make(map[cid.Cid][]byte)}
+	return &blobLender{host: h, lines: make(map[peer.ID]*slots), dags: make(chan struct{}, maxDAGs), nodes: make(map[cid.Cid][]byte)}
 }
 
 func (b *blobLender) protocols() []string { return []string{blobProtocol} }
@@ -213,16 +214,10 @@ func (b *blobLender) hello(ctx context.Context, p peer.ID) error {
 	return nil
 }
 
-// line returns the stream for blocks of p, which it opens if there is none that
-// lives. Several who need one open one.
+// line returns the next of the streams for blocks of p, which it opens if that
+// does not live. Several who need one open one.
 func (b *blobLender) line(ctx context.Context, p peer.ID) (*line, error) {
-	b.mu.Lock()
-	s, ok := b.lines[p]
-	if !ok {
-		s = &slot{turn: make(chan struct{}, 1)}
-		b.lines[p] = s
-	}
-	b.mu.Unlock()
+	s := b.slot(p)
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -240,7 +235,29 @@ func (b *blobLender) line(ctx context.Context, p peer.ID) (*line, error) {
 	return s.line, nil
 }
 
-// A slot is where a peer's line is.
+// slot returns a peer's slots in turn.
+func (b *blobLender) slot(p peer.ID) *slot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, ok := b.lines[p]
+	if !ok {
+		s = &slots{}
+		for i := range s.all {
+			s.all[i].turn = make(chan struct{}, 1)
+		}
+		b.lines[p] = s
+	}
+	s.next = (s.next + 1) % linesOfPeer
+	return &s.all[s.next]
+}
+
+// slots are where a peer's lines are.
+type slots struct {
+	all  [linesOfPeer]slot
+	next int
+}
+
+// A slot is where one of them is.
 type slot struct {
 	turn chan struct{} // has room for who looks at the line
 	line *line
@@ -250,10 +267,13 @@ type slot struct {
 func (b *blobLender) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, s := range b.lines {
-		s.turn <- struct{}{}
-		if s.line != nil {
-			s.line.end()
+	for _, peers := range b.lines {
+		for i := range peers.all {
+			s := &peers.all[i]
+			s.turn <- struct{}{}
+			if s.line != nil {
+				s.line.end()
+			}
 		}
 	}
 }

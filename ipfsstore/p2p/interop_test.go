@@ -47,11 +47,17 @@ type reference struct {
 
 func newReference(t *testing.T) *reference {
 	t.Helper()
+	return newReferenceOn(t, dsync.MutexWrap(ds.NewMapDatastore()))
+}
+
+// newReferenceOn is newReference with its blocks in a datastore.
+func newReferenceOn(t *testing.T, blocks ds.Batching) *reference {
+	t.Helper()
 	h, err := libp2p.New(libp2p.ListenAddrStrings(loopback), libp2p.DisableMetrics())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &reference{t: t, host: h, blocks: blockstore.NewIdStore(blockstore.NewBlockstore(dsync.MutexWrap(ds.NewMapDatastore())))}
+	r := &reference{t: t, host: h, blocks: blockstore.NewIdStore(blockstore.NewBlockstore(blocks, blockstore.NoPrefix()))}
 	ctx, cancel := context.WithCancel(t.Context())
 	r.swap = bitswap.New(ctx, bsnet.NewFromIpfsHost(h), nil, r.blocks)
 	t.Cleanup(func() {
@@ -69,9 +75,14 @@ func (r *reference) address() string {
 // add imports data as boxo does it by default but for raw leaves.
 func (r *reference) add(data io.Reader) cid.Cid {
 	r.t.Helper()
+	return r.addAs(data, 256<<10, 174)
+}
+
+func (r *reference) addAs(data io.Reader, leaf int64, width int) cid.Cid {
+	r.t.Helper()
 	dag := merkledag.NewDAGService(blockservice.New(r.blocks, offline.Exchange(r.blocks)))
-	params := helpers.DagBuilderParams{Maxlinks: 174, RawLeaves: true, CidBuilder: cid.V1Builder{Codec: cid.DagProtobuf, MhType: 0x12}, Dagserv: dag}
-	builder, err := params.New(chunk.NewSizeSplitter(data, 256<<10))
+	params := helpers.DagBuilderParams{Maxlinks: width, RawLeaves: true, CidBuilder: cid.V1Builder{Codec: cid.DagProtobuf, MhType: 0x12}, Dagserv: dag}
+	builder, err := params.New(chunk.NewSizeSplitter(data, leaf))
 	if err != nil {
 		r.t.Fatal(err)
 	}
