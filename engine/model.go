@@ -170,13 +170,17 @@ func (m *Model) OnnxFileFor(precision string) (string, error) {
 }
 
 // OnnxFile returns the file that runs when none is named: the manifest's
-// "model" role, else model.onnx or onnx/model.onnx, else the only .onnx file.
+// "model" role, or the first of several models that are used together; else
+// model.onnx or onnx/model.onnx, or likewise encoder_model.onnx; else the only
+// .onnx file.
 func (m *Model) OnnxFile() (string, error) {
-	if f := m.Manifest.Files["model"]; f != "" {
-		if !m.Has(f) {
-			return "", Errorf(ErrModelInvalid, "%s names %s, which the model does not have", ManifestName, f)
+	for _, role := range []string{"model", "encoder", "detector"} {
+		if f := m.Manifest.Files[role]; f != "" {
+			if !m.Has(f) {
+				return "", Errorf(ErrModelInvalid, "%s names %s, which the model does not have", ManifestName, f)
+			}
+			return f, nil
 		}
-		return f, nil
 	}
 	var found []string
 	for _, f := range m.Files {
@@ -184,7 +188,7 @@ func (m *Model) OnnxFile() (string, error) {
 			found = append(found, f.Name)
 		}
 	}
-	for _, usual := range []string{"model.onnx", "onnx/model.onnx"} {
+	for _, usual := range []string{"model.onnx", "onnx/model.onnx", "encoder_model.onnx", "onnx/encoder_model.onnx"} {
 		if slices.Contains(found, usual) {
 			return usual, nil
 		}

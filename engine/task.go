@@ -115,6 +115,24 @@ type Output struct {
 	Token       *int64  `json:"token,omitempty"`
 	TokenStr    string  `json:"token_str,omitempty"`
 	Sequence    string  `json:"sequence,omitempty"`
+
+	Text   *string  `json:"text,omitempty"`
+	Chunks []Chunk  `json:"chunks,omitempty"`
+	Area   *float64 `json:"area,omitempty"` // of the picture, 0 to 1
+	Depth  *Spread  `json:"depth,omitempty"`
+}
+
+// A Spread is how numbers are spread.
+type Spread struct {
+	Min  float64 `json:"min"`
+	Max  float64 `json:"max"`
+	Mean float64 `json:"mean"`
+}
+
+// A Chunk is a part of what was said, and when.
+type Chunk struct {
+	Timestamp [2]*float64 `json:"timestamp"` // seconds from the start; nil where it is not known
+	Text      string      `json:"text,omitempty"`
 }
 
 // A Box is a rectangle in pixels of the picture given, origin at top left.
@@ -148,6 +166,14 @@ var heads = []struct{ class, task string }{
 	{"ForSequenceClassification", "text-classification"},
 	{"ForTokenClassification", "token-classification"},
 	{"ForMaskedLM", "fill-mask"},
+	{"ForImageClassification", "image-classification"},
+	{"ForObjectDetection", "object-detection"},
+	{"ForSemanticSegmentation", "image-segmentation"},
+	{"ForDepthEstimation", "depth-estimation"},
+	{"CLIPModel", "zero-shot-image-classification"},
+	{"ForAudioClassification", "audio-classification"},
+	{"ForCTC", "automatic-speech-recognition"},
+	{"WhisperForConditionalGeneration", "automatic-speech-recognition"},
 	{"ForQuestionAnswering", "question-answering"},
 	{"BertModel", "feature-extraction"},
 	{"RobertaModel", "feature-extraction"},

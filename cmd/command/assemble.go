@@ -153,7 +153,8 @@ func (c *cli) plugIns(a *app) *engine.Registry {
 	}
 	for _, t := range []engine.Task{
 		tasks.FeatureExtraction(), tasks.TextClassification(), tasks.TokenClassification(), tasks.QuestionAnswering(), tasks.FillMask(),
-		tasks.ZeroShotClassification(), tasks.TextRanking(), tasks.ObjectDetection(),
+		tasks.ZeroShotClassification(), tasks.TextRanking(), tasks.ImageClassification(), tasks.ObjectDetection(), tasks.ImageSegmentation(),
+		tasks.ImageFeatureExtraction(), tasks.ImageToText(), tasks.DepthEstimation(), tasks.ZeroShotImageClassification(),
 	} {
 		r.RegisterTask(t)
 	}

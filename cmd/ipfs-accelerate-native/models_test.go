@@ -33,25 +33,28 @@ type opener struct {
 	p *runner.Provider
 	m *engine.Model
 
-	mu sync.Mutex // guards s
-	s  engine.Session
+	mu   sync.Mutex // guards open
+	open map[string]engine.Session
 }
 
 func (o *opener) Open(ctx context.Context, file string) (engine.Session, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.s != nil {
-		return o.s, nil
-	}
 	if file == "" {
 		var err error
 		if file, err = o.m.OnnxFile(); err != nil {
 			return nil, err
 		}
 	}
+	if s := o.open[file]; s != nil {
+		return s, nil
+	}
 	s, err := o.p.NewSession(ctx, o.m, file, engine.Plan{Threads: 2})
 	if err == nil {
-		o.s = s
+		if o.open == nil {
+			o.open = map[string]engine.Session{}
+		}
+		o.open[file] = s
 		o.t.Cleanup(func() { must(o.t, s.Close()) })
 	}
 	return s, err

@@ -2,11 +2,11 @@ package tasks
 
 import (
 	"cmp"
-	"image"
 	"math"
 	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/images"
 )
 
 // blazeFace is MediaPipe's face detector for the front camera (Bazarevsky et
@@ -66,13 +66,11 @@ func newBlazeFace(g engine.Graph) (*blazeFace, error) {
 }
 
 // input makes the model's input of a picture.
-func (b *blazeFace) input(picture image.Image) (engine.Tensors, frame) {
-	square, f := letterbox(picture, b.side)
+func (b *blazeFace) input(picture *images.Picture) (engine.Tensors, frame) {
+	square, f := letterbox(picture, b.side, b.side, images.Bilinear, 0)
 	values := make([]float32, 0, b.side*b.side*3)
-	for i := 0; i < len(square.Pix); i += 4 {
-		for _, v := range square.Pix[i : i+3] {
-			values = append(values, float32(v)/127.5-1)
-		}
+	for _, v := range square.Pix {
+		values = append(values, float32(v)/127.5-1)
 	}
 	side := int64(b.side)
 	return engine.Tensors{b.name: engine.NewTensor([]int64{1, side, side, 3}, values)}, f
@@ -80,14 +78,13 @@ func (b *blazeFace) input(picture image.Image) (engine.Tensors, frame) {
 
 // A blazeHit is one anchor that is sure enough, in pixels of the square.
 type blazeHit struct {
-	score          float64
-	x0, y0, x1, y1 float64
-	points         [blazePoints][2]float64
+	hit
+	points [blazePoints][2]float64
 }
 
-// faces reads the outputs, joins hits of the same face, and places them in
+// objects reads the outputs, joins hits of the same face, and places them in
 // the picture, the surest first.
-func (b *blazeFace) faces(out engine.Tensors, o detection, f frame) ([]engine.Output, error) {
+func (b *blazeFace) objects(out engine.Tensors, o detection, f frame) ([]engine.Output, error) {
 	var hits []blazeHit
 	for i, grid := range blazeGrids {
 		scores, boxes, err := b.grid(out, i)
@@ -137,11 +134,11 @@ func (b *blazeFace) hit(score float64, n, cells, anchors int, v []float32) blaze
 	size := float64(b.side) / float64(cells)
 	ax, ay := (float64(cell%cells)+0.5)*size, (float64(cell/cells)+0.5)*size
 	cx, cy, w, h := ax+float64(v[0]), ay+float64(v[1]), float64(v[2]), float64(v[3])
-	hit := blazeHit{score: score, x0: cx - w/2, y0: cy - h/2, x1: cx + w/2, y1: cy + h/2}
+	found := blazeHit{hit: hit{score: score, x0: cx - w/2, y0: cy - h/2, x1: cx + w/2, y1: cy + h/2}}
 	for k := range blazePoints {
-		hit.points[k] = [2]float64{ax + float64(v[4+2*k]), ay + float64(v[5+2*k])}
+		found.points[k] = [2]float64{ax + float64(v[4+2*k]), ay + float64(v[5+2*k])}
 	}
-	return hit
+	return found
 }
 
 // blend joins hits that overlap into their mean weighted by score, as the
@@ -151,10 +148,10 @@ func blend(hits []blazeHit, threshold float64) []blazeHit {
 	var out []blazeHit
 	for len(hits) > 0 {
 		best := hits[0]
-		sum, weight := blazeHit{score: best.score}, 0.0
+		sum, weight := blazeHit{hit: hit{score: best.score}}, 0.0
 		var rest []blazeHit
 		for _, h := range hits {
-			if iou(best, h) < threshold && h != best {
+			if best.iou(h.hit) < threshold && h != best {
 				rest = append(rest, h)
 				continue
 			}
@@ -183,20 +180,9 @@ func (h blazeHit) divide(by float64) blazeHit {
 	return h
 }
 
-// iou is the area that two boxes share over the area of both.
-func iou(a, b blazeHit) float64 {
-	w, h := min(a.x1, b.x1)-max(a.x0, b.x0), min(a.y1, b.y1)-max(a.y0, b.y0)
-	if w <= 0 || h <= 0 {
-		return 0
-	}
-	return w * h / ((a.x1-a.x0)*(a.y1-a.y0) + (b.x1-b.x0)*(b.y1-b.y0) - w*h)
-}
-
 func (h blazeHit) output(f frame) engine.Output {
 	score := math.Round(h.score*1e4) / 1e4
-	out := engine.Output{Label: "face", Score: &score, Box: &engine.Box{}}
-	out.Box.XMin, out.Box.YMin = f.at(h.x0, h.y0)
-	out.Box.XMax, out.Box.YMax = f.at(h.x1, h.y1)
+	out := engine.Output{Label: "face", Score: &score, Box: f.box(h.x0, h.y0, h.x1, h.y1)}
 	for k, name := range blazeKeypoints {
 		x, y := f.at(h.points[k][0], h.points[k][1])
 		out.Keypoints = append(out.Keypoints, engine.Point{Name: name, X: x, Y: y})

@@ -12,6 +12,7 @@ import (
 // An encoder is what tasks on text encoders share: tokens in, padded batches
 // through the model, rows of outputs out.
 type encoder struct {
+	stateless
 	tok    *tokenizer.Tokenizer
 	inputs []engine.ValueInfo
 }
@@ -23,21 +24,36 @@ func loadEncoder(m *engine.Model) (encoder, engine.Graph, error) {
 	if err != nil {
 		return encoder{}, g, err
 	}
-	data, err := m.ReadFile("tokenizer.json", maxTokenizer)
-	if err != nil {
-		return encoder{}, g, err
+	tok, err := loadTokenizer(m)
+	e := encoder{tok: tok, inputs: g.Inputs}
+	if err == nil {
+		err = e.check()
 	}
-	tok, err := tokenizer.Load(data)
-	if err != nil {
-		return encoder{}, g, engine.Errorf(engine.ErrModelInvalid, "tokenizer.json: %w", err)
-	}
-	for _, v := range g.Inputs {
+	return e, g, err
+}
+
+// check reports whether the inputs are what text gives.
+func (e encoder) check() error {
+	for _, v := range e.inputs {
 		if !slices.Contains([]string{"input_ids", "attention_mask", "token_type_ids"}, v.Name) || v.DType != engine.Int64 {
-			return encoder{}, g, engine.Errorf(engine.ErrModelInvalid, "the model takes %s %q, which no text gives", v.DType, v.Name).
+			return engine.Errorf(engine.ErrModelInvalid, "the model takes %s %q, which no text gives", v.DType, v.Name).
 				WithHint("it is no text encoder; pass raw tensors")
 		}
 	}
-	return encoder{tok, g.Inputs}, g, nil
+	return nil
+}
+
+// loadTokenizer reads tokenizer.json.
+func loadTokenizer(m *engine.Model) (*tokenizer.Tokenizer, error) {
+	data, err := m.ReadFile("tokenizer.json", maxTokenizer)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := tokenizer.Load(data)
+	if err != nil {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "tokenizer.json: %w", err)
+	}
+	return tok, nil
 }
 
 // output returns the output of a name, or else the only one of float32.
@@ -89,9 +105,6 @@ type want struct {
 	output string
 	tokens bool
 }
-
-// Close does nothing: what an encoder holds is memory.
-func (encoder) Close() error { return nil }
 
 // texts encodes an input of one text or two.
 func (e encoder) texts(item engine.Item, o tokenizer.Options) ([]tokenizer.Encoding, error) {

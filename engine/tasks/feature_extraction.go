@@ -95,17 +95,17 @@ func (p *embedder) Run(ctx context.Context, s engine.Sessions, r engine.Request)
 		wants: []want{{output: p.output}},
 		take: func(i int, t passage, rows []row) error {
 			v, err := pool(o.Pooling, rows[0], len(t.IDs))
-			found[i] = embedded{v, t.Truncated}
+			found[i] = embedded{v, &t.Truncated}
 			return err
 		},
 		finish: func(a *engine.Answer) error { finish(a, o, found, r.Full); return nil },
 	})
 }
 
-// An embedded text is its vector, and whether the text was cut.
+// An embedded input is its vector, and of a text whether it was cut.
 type embedded struct {
 	vector    []float32
-	truncated bool
+	truncated *bool
 }
 
 // finish turns vectors into the answer.
@@ -118,7 +118,7 @@ func finish(a *engine.Answer, o embedding, found []embedded, full bool) {
 				v[d] = float32(float64(v[d]) / length)
 			}
 		}
-		out := engine.Output{Item: i, Dim: len(v), Norm: &length, TruncatedInput: &f.truncated}
+		out := engine.Output{Item: i, Dim: len(v), Norm: &length, TruncatedInput: f.truncated}
 		if full {
 			out.Embedding = v
 		} else {

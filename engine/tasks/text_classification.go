@@ -90,17 +90,6 @@ type classifier struct {
 	limit  int
 }
 
-// function is what the model's head asks for.
-func (p *classifier) function(labels int) string {
-	switch {
-	case p.config.ProblemType == "multi_label_classification" || labels == 1 && p.config.ProblemType != "regression":
-		return "sigmoid"
-	case p.config.ProblemType == "regression":
-		return "none"
-	}
-	return "softmax"
-}
-
 func (o classifying) check() error {
 	return among("function_to_apply", o.Function, "softmax", "sigmoid", "none", "")
 }
@@ -136,21 +125,11 @@ func labelScores(r row) ([]float32, error) {
 }
 
 func (p *classifier) outputs(item int, logits []float32, o classifying, truncated bool) []engine.Output {
-	function := o.Function
-	if function == "" {
-		function = p.function(len(logits))
-	}
-	scores, n := apply(function, logits), 0
-	if o.TopK != nil {
-		n = max(1, *o.TopK)
-	}
-	var out []engine.Output
-	for _, i := range best(scores, n) {
-		shown := engine.Output{Item: item, Label: p.config.label(i), Score: score6(scores[i])}
-		if truncated {
-			shown.TruncatedInput = &truncated
+	out := p.config.ranked(item, logits, o.Function, o.TopK)
+	if truncated {
+		for i := range out {
+			out[i].TruncatedInput = &truncated
 		}
-		out = append(out, shown)
 	}
 	return out
 }

@@ -1,0 +1,266 @@
+//go:build unix
+
+package main_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
+	om "github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest/onnxmodel"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/images"
+)
+
+const vision = "testdata/vision"
+
+// visionTasks are the tasks that have a small model in testdata/vision.
+var visionTasks = map[string]engine.Task{}
+
+func init() {
+	for _, t := range []engine.Task{tasks.ImageClassification(), tasks.ImageFeatureExtraction(), tasks.ObjectDetection(), tasks.ImageSegmentation(), tasks.DepthEstimation(), tasks.ZeroShotImageClassification()} {
+		visionTasks[t.Name()] = t
+	}
+}
+
+// files are inputs that lie in a folder.
+func files(t *testing.T, dir string, names ...string) []engine.Item {
+	t.Helper()
+	var items []engine.Item
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		must(t, err)
+		items = append(items, picture(data)...)
+	}
+	return items
+}
+
+// names are the inputs of a golden that are files.
+func (g golden) names(t *testing.T) []string {
+	t.Helper()
+	names := make([]string, len(g.Inputs))
+	for i, raw := range g.Inputs {
+		must(t, json.Unmarshal(raw, &names[i]))
+	}
+	return names
+}
+
+// Processors make the tensors that those of transformers make.
+func TestProcessors_equalReference(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(vision, "processors.json"))
+	must(t, err)
+	var cases []struct {
+		Config  json.RawMessage
+		Picture string
+		Shape   []int64
+		Values  string
+	}
+	must(t, json.Unmarshal(data, &cases))
+	for _, c := range cases {
+		f, err := os.Open(filepath.Join(vision, c.Picture))
+		must(t, err)
+		p, err := images.Decode(t.Context(), f)
+		must(t, err)
+		must(t, f.Close())
+		processor, err := images.NewProcessor(c.Config, []int64{-1, 3, -1, -1})
+		must(t, err)
+		got, shape := processor.Process(p)
+		raw, err := base64.StdEncoding.DecodeString(c.Values)
+		must(t, err)
+		want, err := engine.Values[float32](&engine.Tensor{DType: engine.Float32, Data: raw})
+		must(t, err)
+		if fmt.Sprint(shape) != fmt.Sprint(c.Shape) {
+			t.Errorf("%s, %s: shape %v, want %v", c.Config, c.Picture, shape, c.Shape)
+			continue
+		}
+		for i := range want {
+			if d := math.Abs(float64(got[i] - want[i])); d > 1e-6 {
+				t.Errorf("%s, %s: number %d is %v, want %v", c.Config, c.Picture, i, got[i], want[i])
+				break
+			}
+		}
+	}
+}
+
+// near reports what differs between a value of the reference and one of ours.
+// Boxes may be off by half a pixel.
+func near(want, got any, tolerance float64) string {
+	switch w := want.(type) {
+	case map[string]any:
+		g, _ := got.(map[string]any)
+		for k, v := range w {
+			allowed := tolerance
+			if k == "xmin" || k == "ymin" || k == "xmax" || k == "ymax" {
+				allowed = 0.5
+			}
+			if d := near(v, g[k], allowed); d != "" {
+				return k + ": " + d
+			}
+		}
+		return ""
+	case []any:
+		g, _ := got.([]any)
+		if len(g) != len(w) {
+			return fmt.Sprintf("%d values, want %d", len(g), len(w))
+		}
+		for i := range w {
+			if d := near(w[i], g[i], tolerance); d != "" {
+				return fmt.Sprintf("%d: %s", i, d)
+			}
+		}
+		return ""
+	case float64:
+		if g, ok := got.(float64); ok && math.Abs(g-w) <= tolerance {
+			return ""
+		}
+	default:
+		if want == got {
+			return ""
+		}
+	}
+	return fmt.Sprintf("%v, want %v", got, want)
+}
+
+// plain is a value as JSON has it.
+func plain(t *testing.T, v any) any {
+	t.Helper()
+	data, err := json.Marshal(v)
+	must(t, err)
+	var out any
+	must(t, json.Unmarshal(data, &out))
+	return out
+}
+
+// compare runs a golden's cases and compares the answers.
+func (g golden) compare(t *testing.T, run func(engine.Request) (engine.Answer, error), items []engine.Item) {
+	t.Helper()
+	const tolerance = 1e-3
+	for _, c := range g.Cases {
+		for batch := range 3 {
+			a, err := run(engine.Request{Items: items, Parameters: c.Parameters, Full: true, BatchSize: batch})
+			must(t, err)
+			byItem := make([][]engine.Output, len(items))
+			for _, o := range a.Outputs {
+				byItem[o.Item] = append(byItem[o.Item], o)
+			}
+			for i, raw := range c.Answers {
+				if d := near(plain(t, raw), plain(t, byItem[i]), tolerance); d != "" {
+					t.Errorf("%s of %s: %s\n%s", c.Parameters, g.Inputs[i], d, raw)
+				}
+			}
+		}
+	}
+}
+
+// visionGoldens are what transformers answers, see testdata/vision.
+func visionGoldens(t *testing.T) []golden {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(vision, "goldens.json"))
+	must(t, err)
+	var all []golden
+	must(t, json.Unmarshal(data, &all))
+	return all
+}
+
+func TestVision_equalsReference(t *testing.T) {
+	for _, g := range visionGoldens(t) {
+		t.Run(g.Model, func(t *testing.T) {
+			g.compare(t, pipeline(t, visionTasks[g.Task], folder(t, filepath.Join(vision, g.Model))), files(t, vision, g.names(t)...))
+		})
+	}
+}
+
+func TestVision_conforms(t *testing.T) {
+	for _, g := range visionGoldens(t) {
+		t.Run(g.Model, func(t *testing.T) {
+			m := folder(t, filepath.Join(vision, g.Model))
+			r := engine.Request{Items: files(t, vision, g.names(t)...), Parameters: g.Cases[0].Parameters}
+			enginetest.TestTask(t, visionTasks[g.Task], m, &opener{t: t, p: newProvider(t, runner.Options{}), m: m}, r)
+		})
+	}
+}
+
+// constant is a model that gives the same numbers for every picture.
+func constant(shape []int64, values ...float32) om.Model {
+	return om.Model{Graph: om.Graph{
+		Initializers: []om.Tensor{om.Floats("numbers", shape, values...)},
+		Inputs:       []om.Value{om.Dims("images", om.Float, 1, 3, 64, 64)},
+		Outputs:      []om.Value{om.Dims("output0", om.Float, shape...)},
+		Nodes:        []om.Node{{Op: "Identity", Inputs: []string{"numbers"}, Outputs: []string{"output0"}}},
+	}}
+}
+
+// Both forms of YOLO's output: boxes of a 64 × 64 letterbox come out in pixels
+// of a picture of 90 × 70, of which one pixel is 1.40625 wide, with black above.
+func TestObjectDetection_yolo(t *testing.T) {
+	// Two boxes that overlap by more than half, one of another class in the same
+	// place, one that is not sure enough. Rows: x, y, w, h, then classes.
+	columns := constant([]int64{1, 6, 8},
+		32, 33, 32, 10, 0, 0, 0, 0,
+		32, 33, 32, 10, 0, 0, 0, 0,
+		20, 20, 20, 10, 0, 0, 0, 0,
+		10, 10, 10, 10, 0, 0, 0, 0,
+		0.9, 0.8, 0.1, 0.2, 0, 0, 0, 0,
+		0.0, 0.0, 0.7, 0.1, 0, 0, 0, 0)
+	rows := constant([]int64{1, 8, 7},
+		32, 32, 20, 10, 1.0, 0.9, 0,
+		33, 33, 20, 10, 1.0, 0.8, 0,
+		32, 32, 20, 10, 0.875, 0, 0.8,
+		0, 0, 0, 0, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0)
+	for name, m := range map[string]om.Model{"columns": columns, "rows": rows} {
+		model := enginetest.WriteModel(t, m)
+		run := pipeline(t, tasks.ObjectDetection(), model)
+		a, err := run(engine.Request{Items: files(t, vision, "scene.png"), Parameters: json.RawMessage(`{"labels":["cup","hat"]}`)})
+		must(t, err)
+		want := []any{
+			map[string]any{"label": "cup", "score": 0.9, "box": map[string]any{"xmin": 22 * 1.40625, "xmax": 42 * 1.40625, "ymin": (27 - 7) * 1.40625, "ymax": (37 - 7) * 1.40625}},
+			map[string]any{"label": "hat", "score": 0.7, "box": map[string]any{"xmin": 22 * 1.40625, "xmax": 42 * 1.40625, "ymin": (27 - 7) * 1.40625, "ymax": (37 - 7) * 1.40625}},
+		}
+		if d := near(want, plain(t, a.Outputs), 1e-4); d != "" {
+			t.Errorf("%s: %s\n%v", name, d, plain(t, a.Outputs))
+		}
+	}
+}
+
+// Pictures that are asked for come with the answer.
+func TestVision_pictures(t *testing.T) {
+	for name, c := range map[string]struct {
+		task       engine.Task
+		model      string
+		parameters string
+		want       []string
+	}{
+		"overlay and masks": {tasks.ImageSegmentation(), "segformer", `{"annotate":true,"masks":true}`, []string{"0.png", "0-0.png", "0-1.png", "0-2.png"}},
+		"depths":            {tasks.DepthEstimation(), "glpn", `{"annotate":true}`, []string{"0.png"}},
+		"boxes":             {tasks.ObjectDetection(), "yolos", `{"annotate":true}`, []string{"0.png"}},
+	} {
+		run := pipeline(t, c.task, folder(t, filepath.Join(vision, c.model)))
+		a, err := run(engine.Request{Items: files(t, vision, "scene.png"), Parameters: json.RawMessage(c.parameters)})
+		must(t, err)
+		var got []string
+		for _, p := range a.Pictures {
+			got = append(got, p.Name)
+			m, err := png.Decode(bytes.NewReader(p.PNG))
+			if err != nil || m.Bounds().Dx() != 90 || m.Bounds().Dy() != 70 {
+				t.Errorf("%s: %s is %v, %v", name, p.Name, m.Bounds(), err)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: pictures %v, want %v", name, got, c.want)
+		}
+	}
+}
