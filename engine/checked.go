@@ -125,10 +125,14 @@ func clock(ctx context.Context, s Session, in Tensors) (float64, error) {
 }
 
 // tolerance is how far off a device's result may be: a number alone, and a
-// part of the largest. Half precision has 11 or 8 bits.
+// part of the largest. Half precision and TF32 round to 11 bits, bfloat16 to 8;
+// half precision also sums in it.
 func tolerance(precisions []string) [2]float64 {
-	if slices.Contains(precisions, "fp32") {
+	switch {
+	case slices.Contains(precisions, "fp32"):
 		return [2]float64{1e-5, 1e-4}
+	case slices.Contains(precisions, "tf32"):
+		return [2]float64{1e-5, 3e-3}
 	}
 	return [2]float64{1e-5, 3e-2}
 }

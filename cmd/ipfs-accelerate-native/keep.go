@@ -16,7 +16,7 @@ var (
 
 // What drivers of GPUs read besides, and their device nodes.
 var (
-	drivers = []string{"/sys", "/usr/share", "/etc/vulkan", "/usr/local/cuda", "/opt", "/proc/driver", "/proc/devices", "/proc/modules"}
+	drivers = []string{"/sys", "/usr/share", "/etc/vulkan", "/usr/local/cuda", "/usr/local/nvidia", "/opt", "/proc/driver", "/proc/devices", "/proc/modules"}
 	nodes   = []string{"/dev/dri", "/dev/kfd", "/dev/nvidia*", "/dev/nvidia-caps"}
 )
 

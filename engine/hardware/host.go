@@ -2,7 +2,9 @@ package hardware
 
 import (
 	"context"
+	"fmt"
 	"runtime"
+	"slices"
 )
 
 // A Host is what a machine is made of. Sizes are bytes; a nil pointer is
@@ -61,6 +63,17 @@ type Platform struct {
 
 // Order is the order in which platforms are preferred and reported.
 var Order = []Kind{CUDA, OpenVINO, MPS, ROCm, WebGPU, WebNN, Qualcomm, DirectML, CPU}
+
+// GPUsOf lists the GPUs of this machine that a vendor made, by its number of
+// the PCI bus, in the bus's order.
+func GPUsOf(vendor uint32) []GPU {
+	var h Host
+	if probeSystem(&h) != nil {
+		return nil
+	}
+	name := pciVendor(fmt.Sprintf("0x%04x", vendor))
+	return slices.DeleteFunc(h.GPUs, func(g GPU) bool { return g.Vendor != name })
+}
 
 // Probe looks at the machine this runs on.
 func Probe(ctx context.Context) (Host, error) {

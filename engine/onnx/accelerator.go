@@ -58,18 +58,30 @@ func offers(p packs.Provider) ([]offer, error) {
 		o := offer{device(p), d.device}
 		o.ID = deviceID(p.Kind, int(d._type), len(out))
 		o.Name = strings.TrimSpace(C.GoString(d.description))
-		if d._type == C.OrtHardwareDeviceType_CPU {
-			o.Name = hardware.CPUName()
-		}
-		if o.Name == "" {
-			o.Name = strings.TrimSpace(C.GoString(d.vendor) + " " + typeName(int(d._type)))
-		}
+		o.describe(d, len(out))
 		out = append(out, o)
 	}
 	if len(out) > 0 || p.Generic == "" {
 		return out, nil
 	}
 	return byName(p)
+}
+
+// describe says what the n-th device of a provider is, in the system's words
+// where it has any.
+func (o *offer) describe(d C.shim_device, n int) {
+	switch {
+	case d._type == C.OrtHardwareDeviceType_CPU:
+		o.Name = hardware.CPUName()
+	case o.Name == "":
+		o.Name = strings.TrimSpace(C.GoString(d.vendor) + " " + typeName(int(d._type)))
+	}
+	if gpus := hardware.GPUsOf(uint32(d.vendor_id)); d._type == C.OrtHardwareDeviceType_GPU && n < len(gpus) {
+		o.Name = gpus[n].Name
+		if gpus[n].Memory != nil {
+			o.Memory = *gpus[n].Memory
+		}
+	}
 }
 
 // byName is the device of a provider that the library does not list but has.

@@ -157,6 +157,7 @@ char *shim_devices(shim_device *out, size_t max, size_t *n) {
     out[i].vendor = api->HardwareDevice_Vendor(hardware);
     out[i].description = about == NULL ? NULL : api->GetKeyValue(about, "Description");
     out[i].type = api->HardwareDevice_Type(hardware);
+    out[i].vendor_id = api->HardwareDevice_VendorId(hardware);
   }
   return message(status);
 }

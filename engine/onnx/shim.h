@@ -67,6 +67,7 @@ typedef struct {
   const char *vendor;       // of the hardware
   const char *description;  // of the hardware, NULL if the system has none
   int type;                 // OrtHardwareDeviceType
+  uint32_t vendor_id;       // of the PCI bus
 } shim_device;
 
 // shim_devices fills at most max devices and says how many there are.

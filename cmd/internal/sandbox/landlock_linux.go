@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	llsys "github.com/landlock-lsm/go-landlock/landlock/syscall"
@@ -38,7 +39,13 @@ func landlockAll(p Policy) (bool, error) {
 		landlock.PathAccess(readRights, p.ReadDirs...),
 		landlock.PathAccess(llsys.AccessFSReadFile, p.ReadFiles...),
 		landlock.PathAccess(llsys.AccessFSWriteFile|llsys.AccessFSMakeReg|llsys.AccessFSTruncate, p.WriteDirs...),
-		landlock.PathAccess(readRights|llsys.AccessFSWriteFile|llsys.AccessFSIoctlDev, p.Devices...),
+	}
+	for _, path := range p.Devices {
+		rights := landlock.AccessFSSet(llsys.AccessFSReadFile | llsys.AccessFSWriteFile | llsys.AccessFSIoctlDev)
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			rights |= llsys.AccessFSReadDir
+		}
+		rules = append(rules, landlock.PathAccess(rights, path))
 	}
 	if err := landlock.MustConfig(files).BestEffort().RestrictPaths(rules...); err != nil {
 		return false, fmt.Errorf("confine files: %w", err)
