@@ -58,6 +58,31 @@ func (s *checkedSession) Run(ctx context.Context, in Tensors) (Tensors, error) {
 	return out, proof.err(s.c)
 }
 
+// RunKept compares before anything is kept, then passes the run on.
+func (s *checkedSession) RunKept(ctx context.Context, in Tensors, k Kept) (Tensors, error) {
+	keeper, ok := s.Session.(Keeper)
+	if !ok {
+		return nil, Errorf(ErrUnsupported, "%s keeps nothing between runs", s.c.ID)
+	}
+	s.mu.Lock()
+	done := s.done
+	s.mu.Unlock()
+	if !done && len(k.Take) == 0 {
+		if _, err := s.Run(ctx, in); err != nil {
+			return nil, err
+		}
+	}
+	return keeper.RunKept(ctx, in, k)
+}
+
+// Forget passes it on.
+func (s *checkedSession) Forget(ctx context.Context, names ...string) error {
+	if keeper, ok := s.Session.(Keeper); ok {
+		return keeper.Forget(ctx, names...)
+	}
+	return nil
+}
+
 // err says that a model does not run right on a device.
 func (p modelProof) err(c candidate) error {
 	if p.Right {

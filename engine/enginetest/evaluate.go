@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
@@ -19,9 +20,61 @@ type fakeSession struct {
 	constants engine.Tensors
 	info      engine.SessionInfo
 	closed    atomic.Bool
+
+	mu   sync.Mutex // guards kept
+	kept engine.Tensors
 }
 
-var _ engine.Describer = (*fakeSession)(nil)
+var (
+	_ engine.Describer = (*fakeSession)(nil)
+	_ engine.Keeper    = (*fakeSession)(nil)
+)
+
+// RunKept runs with what is kept.
+func (s *fakeSession) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
+	if err := engine.CheckKept(s.info.Inputs, s.info.Outputs, in, k); err != nil {
+		return nil, err
+	}
+	all := maps.Clone(in)
+	if all == nil {
+		all = engine.Tensors{}
+	}
+	s.mu.Lock()
+	err := k.CheckRoom(len(s.kept))
+	for input, name := range k.Take {
+		if all[input] = s.kept[name]; all[input] == nil {
+			err = engine.NotKept(name)
+		}
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.Run(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for output, name := range k.Keep {
+		if s.kept == nil {
+			s.kept = engine.Tensors{}
+		}
+		s.kept[name] = out[output]
+		delete(out, output)
+	}
+	return out, nil
+}
+
+// Forget drops what is kept.
+func (s *fakeSession) Forget(_ context.Context, names ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		delete(s.kept, name)
+	}
+	return nil
+}
 
 func (s *fakeSession) Close() error {
 	s.closed.Store(true)

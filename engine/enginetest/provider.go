@@ -36,6 +36,7 @@ func TestProvider(t *testing.T, newProvider func(t testing.TB) engine.ExecutionP
 	t.Run("CloseDuringRun", s.closeWhileOthersRun)
 	t.Run("BadModels", s.badModels)
 	t.Run("ExternalData", s.externalData)
+	t.Run("Keep", s.keep)
 }
 
 // A suite is one provider under test.

@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,9 +28,14 @@ type session struct {
 	// untrue is set once an output had another shape than the model
 	// declares; outputs are then no longer made ready before a run.
 	untrue atomic.Bool
+
+	shelf shelf
 }
 
-var _ engine.Describer = (*session)(nil)
+var (
+	_ engine.Describer = (*session)(nil)
+	_ engine.Keeper    = (*session)(nil)
+)
 
 // Describe says what the model takes and gives. What process it is in, and
 // what that may do, is not for it to say.
@@ -43,6 +49,7 @@ func (s *session) Close() error {
 		return nil
 	}
 	s.c = nil
+	s.shelf.clear()
 	freeNames(s.inNames)
 	freeNames(s.outNames)
 	return s.bound.Destroy()
@@ -51,7 +58,12 @@ func (s *session) Close() error {
 // Run computes the outputs. When ctx is done it has ONNX Runtime stop after
 // the node in work, and returns then.
 func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, error) {
-	if err := engine.CheckInputs(s.info.Inputs, in); err != nil {
+	return s.RunKept(ctx, in, engine.Kept{})
+}
+
+// RunKept is Run with values that the session keeps.
+func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
+	if err := engine.CheckKept(s.info.Inputs, s.info.Outputs, in, k); err != nil {
 		return nil, err
 	}
 	s.mu.RLock()
@@ -62,9 +74,12 @@ func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, e
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
-	out, err := s.run(ctx, in, !s.untrue.Load())
+	out, err := s.run(ctx, in, k, !s.untrue.Load())
 	if err != nil && strings.Contains(err.Error(), "shape verification failed") && s.untrue.CompareAndSwap(false, true) {
-		out, err = s.run(ctx, in, false)
+		out, err = s.run(ctx, in, k, false)
+	}
+	if refused, ok := errors.AsType[*engine.Error](err); ok {
+		return nil, refused
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -77,23 +92,53 @@ func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, e
 
 // run computes the outputs, into memory made ready before where the model
 // declares all of its shape.
-func (s *session) run(ctx context.Context, in engine.Tensors, ready bool) (engine.Tensors, error) {
+func (s *session) run(ctx context.Context, in engine.Tensors, k engine.Kept, ready bool) (engine.Tensors, error) {
+	taken, err := s.shelf.take(k)
+	if err != nil {
+		return nil, err
+	}
+	defer s.shelf.give(taken)
 	var v values
 	defer v.release()
 	for _, info := range s.info.Inputs {
-		if err := v.addInput(in[info.Name]); err != nil {
+		if t := taken[info.Name]; t != nil {
+			v.in = append(v.in, t.value)
+		} else if err := v.addInput(in[info.Name]); err != nil {
 			return nil, err
 		}
 	}
 	for _, info := range s.info.Outputs {
-		if err := v.addOutput(info, ready); err != nil {
+		_, stays := k.Keep[info.Name]
+		if err := v.addOutput(info, ready && !stays); err != nil {
 			return nil, err
 		}
 	}
 	if err := s.call(ctx, &v); err != nil {
 		return nil, err
 	}
-	return v.results(s.info.Outputs)
+	return s.results(&v, k)
+}
+
+// results keeps the outputs that stay, and returns the others: those made
+// ready as they are, copies of those that are not.
+func (s *session) results(v *values, k engine.Kept) (engine.Tensors, error) {
+	out := make(engine.Tensors, len(s.info.Outputs))
+	for i, info := range s.info.Outputs {
+		if name, stays := k.Keep[info.Name]; stays {
+			s.shelf.put(name, v.out[i])
+			v.out[i] = nil
+			continue
+		}
+		t := v.ready[i]
+		if t == nil {
+			var err error
+			if t, err = copyOut(v.out[i]); err != nil {
+				return nil, err
+			}
+		}
+		out[info.Name] = t
+	}
+	return out, nil
 }
 
 // call is the run itself, with a way to stop it.

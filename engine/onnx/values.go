@@ -21,12 +21,13 @@ const maxRank = 64
 // that they lie over is pinned until release.
 type values struct {
 	in, out []*C.OrtValue
+	own     []*C.OrtValue    // the inputs that were made for the run
 	ready   []*engine.Tensor // per output, what it is written to, or nil
 	pinner  runtime.Pinner
 }
 
 func (v *values) release() {
-	for _, list := range [][]*C.OrtValue{v.in, v.out} {
+	for _, list := range [][]*C.OrtValue{v.own, v.out} {
 		for _, value := range list {
 			C.shim_release(value)
 		}
@@ -42,7 +43,7 @@ func (v *values) addInput(t *engine.Tensor) error {
 	} else {
 		value, err = v.wrap(t.DType, t.Shape, aligned(t))
 	}
-	v.in = append(v.in, value)
+	v.in, v.own = append(v.in, value), append(v.own, value)
 	return err
 }
 
@@ -135,22 +136,6 @@ func newStrings(t *engine.Tensor) (*C.OrtValue, error) {
 		}
 	}
 	return value, nil
-}
-
-// results returns the outputs: those made ready as they are, copies of others.
-func (v *values) results(infos []engine.ValueInfo) (engine.Tensors, error) {
-	out := make(engine.Tensors, len(infos))
-	for i, info := range infos {
-		t := v.ready[i]
-		if t == nil {
-			var err error
-			if t, err = copyOut(v.out[i]); err != nil {
-				return nil, err
-			}
-		}
-		out[info.Name] = t
-	}
-	return out, nil
 }
 
 // copyOut copies an output that ONNX Runtime made.

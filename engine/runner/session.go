@@ -33,6 +33,7 @@ type loaded struct {
 var (
 	_ engine.Session   = (*session)(nil)
 	_ engine.Describer = (*session)(nil)
+	_ engine.Keeper    = (*session)(nil)
 )
 
 func newSession(p *Provider, m *engine.Model, file string, plan engine.Plan) *session {
@@ -72,11 +73,29 @@ func (s *session) start(ctx context.Context) error {
 
 // Run runs the model, in a new child if the last one died.
 func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, error) {
+	return s.RunKept(ctx, in, engine.Kept{})
+}
+
+// Forget frees what the child keeps. One that died keeps nothing.
+func (s *session) Forget(ctx context.Context, names ...string) error {
+	l, err := s.current()
+	if l == nil || err != nil {
+		return err
+	}
+	if err := l.Session.(engine.Keeper).Forget(ctx, names...); err != nil {
+		return s.failed(l, err)
+	}
+	return nil
+}
+
+// RunKept runs the model with values that the child keeps. A new child keeps
+// none: who took some starts again.
+func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
 	l, err := s.loaded(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out, err := l.Run(ctx, in)
+	out, err := l.Session.(engine.Keeper).RunKept(ctx, in, k)
 	s.p.log.DebugContext(ctx, "a model ran", "pid", l.child.pid(), "model", s.model.Root, "file", s.file, "error", err)
 	if err != nil {
 		return nil, s.failed(l, err)

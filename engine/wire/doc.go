@@ -29,12 +29,13 @@
 //	hello     client →   version
 //	open      client →   open
 //	describe  client →   session
-//	run       client →   session, tensors, shared, request, and a payload
+//	run       client →   session, tensors, shared, request, take, keep, and a payload
+//	forget    client →   session, names
 //	cancel    client →   nothing; id is that of an open or run. It has no answer of its own
 //	close     client →   session
 //	progress  ← server   progress; any number, before the answer to id
 //	result    ← server   of hello: version, hello; of open: session;
-//	                     of describe: info; of run: tensors, shared, took_us, and a payload; of close: nothing
+//	                     of describe: info; of run: tensors, shared, took_us, and a payload; of forget and close: nothing
 //	error     ← server   error; with id 0 it concerns the connection, which then ends
 //
 // The objects within:
@@ -44,12 +45,15 @@
 //	open      {"root": CID, "name": string, "dir": path, "file": path relative to dir,
 //	          "plan": {"device", "precision", "batch_size", "threads", "memory", "profile"}}
 //	info      {"inputs": [{"name", "dtype", "shape", "names"}], "outputs": […],
-//	          "memory_bytes", "sandbox"}, as [engine.SessionInfo]
+//	          "memory_bytes", "sandbox", "nodes"}, as [engine.SessionInfo]
 //	progress  {"done", "total", "unit", "message"}, as [engine.Progress]
 //	error     {"code", "message", "hint", "valid_values", "retryable"}, as [engine.Error]
 //	tensors   [{"name", "dtype", "shape", "offset", "length"}]
 //	shared    {"at", "length", "room"}, see below
 //	request   the id of what a user asked for, for the server's log
+//	take      {input: name}, the inputs that come from what the session keeps
+//	keep      {output: name}, the outputs that stay there, and are not in the answer
+//	names     [name], what is kept no more
 //	took_us   microseconds that the run took in the server
 //
 // # Conversation

@@ -7,7 +7,7 @@ import (
 
 // Version is the number of this protocol. Two ends of different versions do
 // not talk to each other.
-const Version = 2
+const Version = 3
 
 // An op says what a frame is.
 type op string
@@ -17,6 +17,7 @@ const (
 	opOpen     op = "open"
 	opDescribe op = "describe"
 	opRun      op = "run"
+	opForget   op = "forget"
 	opCancel   op = "cancel"
 	opProgress op = "progress"
 	opResult   op = "result"
@@ -39,6 +40,9 @@ type header struct {
 	Progress *engine.Progress    `json:"progress,omitempty"`
 	Error    *errorHeader        `json:"error,omitempty"`
 	Request  string              `json:"request,omitempty"`
+	Take     map[string]string   `json:"take,omitempty"`
+	Keep     map[string]string   `json:"keep,omitempty"`
+	Names    []string            `json:"names,omitempty"`
 	TookUS   int64               `json:"took_us,omitempty"`
 }
 

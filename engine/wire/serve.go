@@ -199,6 +199,8 @@ func (s *server) dispatch(ctx context.Context, h *header, n int64) (work func(),
 		return s.accept(ctx, h, response{answer: s.open})
 	case opDescribe:
 		return s.accept(ctx, h, response{answer: s.describe})
+	case opForget:
+		return s.accept(ctx, h, response{answer: s.forget})
 	case opClose:
 		return s.accept(ctx, h, response{answer: s.close})
 	case opRun:

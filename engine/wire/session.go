@@ -11,6 +11,7 @@ import (
 var (
 	_ engine.Session   = (*session)(nil)
 	_ engine.Describer = (*session)(nil)
+	_ engine.Keeper    = (*session)(nil)
 )
 
 // NewSession asks the provider at the other end to load a model, whose folder
@@ -32,13 +33,25 @@ type session struct {
 
 // Run waits while the server has as many runs in work as it allows.
 func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, error) {
-	a, err := s.client.do(ctx, "the run", request{h: &header{Op: opRun, Session: s.number, Request: requestID(ctx)}, in: in, room: s.room.Load()})
+	return s.RunKept(ctx, in, engine.Kept{})
+}
+
+// RunKept is Run with values that stay on the other side.
+func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
+	h := &header{Op: opRun, Session: s.number, Request: requestID(ctx), Take: k.Take, Keep: k.Keep}
+	a, err := s.client.do(ctx, "the run", request{h: h, in: in, room: s.room.Load()})
 	if err != nil {
 		return nil, err
 	}
 	s.room.Store(a.n)
 	engine.Computed(ctx, time.Duration(a.h.TookUS)*time.Microsecond)
 	return a.tensors, nil
+}
+
+// Forget frees values on the other side.
+func (s *session) Forget(ctx context.Context, names ...string) error {
+	_, err := s.client.do(ctx, "forgetting values", request{h: &header{Op: opForget, Session: s.number, Names: names}})
+	return err
 }
 
 // Describe asks what the other side loaded.

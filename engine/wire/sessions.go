@@ -56,8 +56,40 @@ func (s *served) run(ctx context.Context, h *header, in engine.Tensors) (*header
 		return nil, nil, errClosed
 	}
 	began := time.Now()
-	out, err := s.Run(engine.WithRequestID(ctx, h.Request), in)
+	out, err := s.keepRun(engine.WithRequestID(ctx, h.Request), h, in)
 	return &header{Session: h.Session, TookUS: time.Since(began).Microseconds()}, out, err
+}
+
+// keepRun runs, with values that stay here if the request says so.
+func (s *served) keepRun(ctx context.Context, h *header, in engine.Tensors) (engine.Tensors, error) {
+	if len(h.Take)+len(h.Keep) == 0 {
+		return s.Run(ctx, in)
+	}
+	k, ok := s.Session.(engine.Keeper)
+	if !ok {
+		return nil, errKeepsNothing
+	}
+	return k.RunKept(ctx, in, engine.Kept{Take: h.Take, Keep: h.Keep})
+}
+
+// errKeepsNothing is what a session says that is no engine.Keeper.
+var errKeepsNothing = engine.Errorf(engine.ErrUnsupported, "the session keeps nothing between runs")
+
+func (s *server) forget(ctx context.Context, h *header) (*header, engine.Tensors, error) {
+	session, err := s.session(h.Session)
+	if err != nil {
+		return nil, nil, err
+	}
+	session.mu.RLock()
+	defer session.mu.RUnlock()
+	if session.ctx.Err() != nil {
+		return nil, nil, errClosed
+	}
+	k, ok := session.Session.(engine.Keeper)
+	if !ok {
+		return nil, nil, errKeepsNothing
+	}
+	return new(header), nil, k.Forget(ctx, h.Names...)
 }
 
 func (s *server) describe(ctx context.Context, h *header) (*header, engine.Tensors, error) {
