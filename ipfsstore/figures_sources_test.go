@@ -15,7 +15,7 @@ import (
 
 // throttled is a gateway that sends so many bytes a second.
 func throttled(h http.Handler, bytes int) http.Handler {
-	limit := rate.NewLimiter(rate.Limit(bytes), throttleStep)
+	limit := rate.NewLimiter(rate.Limit(bytes), max(throttleStep, bytes/50)) // timers are late by less
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(&throttle{w, r, limit}, r)
 	})

@@ -73,9 +73,12 @@ func syncAll(dir string) error {
 }
 
 // startSync begins to make a range of f durable, so that there is less to wait
-// for later. It is worth nothing else, so nobody need know if it fails.
+// for later. It is worth nothing else, so nobody need know if it fails. f may be
+// closed meanwhile.
 func startSync(f *os.File, off, n int64) {
-	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
+	if c, err := f.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) { _ = unix.SyncFileRange(int(fd), off, n, unix.SYNC_FILE_RANGE_WRITE) }) // as said
+	}
 }
 
 func syncDir(dir string) error { return syncFile(dir) }

@@ -21,6 +21,8 @@ type parts struct {
 	dir    string
 	staged map[string]stagedFile
 
+	flusher flusher
+
 	mu    sync.Mutex // guards the below
 	tasks map[cid.Cid]*leafTask
 }
@@ -36,10 +38,6 @@ type part struct {
 	file *os.File
 	left int // chunks that are missing
 }
-
-// largeLeaf is how long a leaf is that is worth to begin to flush by itself, in
-// bytes.
-const largeLeaf = 256 << 10
 
 // A place is where a leaf belongs; the same leaf may belong in several.
 type place struct {
@@ -85,7 +83,10 @@ func (p *parts) fetch(ctx context.Context, blobs []*blob) error {
 	if free, ok := freeBytes(p.dir); ok && bytes > free {
 		return fmt.Errorf("%w: %d bytes to fetch, room for %d", ErrDiskFull, bytes, free)
 	}
-	if err := p.job.net.run(ctx, queue); err != nil {
+	p.flusher.start()
+	err := p.job.net.run(ctx, queue)
+	p.flusher.stop()
+	if err != nil {
 		return err
 	}
 	return p.stage(all)
@@ -272,9 +273,7 @@ func (p *parts) write(pl place, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if len(data) >= largeLeaf {
-		startSync(pl.part.file, pl.off, int64(len(data)))
-	}
+	p.flusher.put(pl.part.file, pl.off, int64(len(data)))
 	p.job.meter.add(int64(len(data)))
 	if pl.part.more(-1) == 0 {
 		return pl.part.close()

@@ -37,7 +37,8 @@ type fetcher struct {
 	wake     chan struct{}
 	pending  []*task
 	flying   []*task
-	open     int // tasks that are not done
+	open     int    // tasks that are not done
+	end      func() // lets nobody wait for anything any more
 	fatal    error
 	mismatch error
 }
@@ -70,9 +71,10 @@ func (f *fetcher) remembering(liars *sync.Map) *fetcher {
 }
 
 // run fetches the tasks and all that come out of them.
-func (f *fetcher) run(ctx context.Context, tasks []*task) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (f *fetcher) run(caller context.Context, tasks []*task) error {
+	ctx, cancel := context.WithCancel(caller)
 	defer cancel()
+	f.end = cancel
 	f.pending, f.flying, f.open, f.fatal = tasks, nil, len(tasks), nil
 	for _, t := range tasks {
 		f.giveUp(t)
@@ -88,7 +90,7 @@ func (f *fetcher) run(ctx context.Context, tasks []*task) error {
 	if f.fatal != nil {
 		return f.fatal
 	}
-	return ctx.Err()
+	return caller.Err()
 }
 
 // serve lets one lane of d work until there is nothing left for it.
@@ -151,12 +153,20 @@ func (f *fetcher) next(ctx context.Context, d *donor) (*lane, context.Context, f
 	if f.open == 0 || f.fatal != nil || d.out {
 		return nil, nil, nil
 	}
-	tasks := f.pull(d)
-	var patience time.Duration
+	now := time.Now()
+	var tasks []*task
+	patience := recheck
+	if f.mayTake(d, now) {
+		tasks, patience = f.pull(d), 0
+	}
 	if len(tasks) == 0 {
 		var t *task
-		if t, patience = f.hedge(d); t != nil {
+		var soonest time.Duration
+		if t, soonest = f.hedge(d); t != nil {
 			tasks = []*task{t}
+		}
+		if patience == 0 || soonest > 0 && soonest < patience {
+			patience = soonest
 		}
 	}
 	if len(tasks) == 0 {
@@ -166,7 +176,10 @@ func (f *fetcher) next(ctx context.Context, d *donor) (*lane, context.Context, f
 	l := &lane{donor: d, tasks: tasks, cancel: cancel}
 	for _, t := range tasks {
 		t.asked = append(t.asked, l)
+		l.left += t.bytes()
 	}
+	d.lanes++
+	d.gauge.ask(l.left, now)
 	return l, lctx, nil
 }
 

@@ -37,6 +37,8 @@ type donor struct {
 	order int // of the tier
 	stat  SourceStat
 	pace  time.Duration // of one call, recent ones weighing more
+	gauge gauge
+	lanes int // calls in progress
 	fails int
 	out   bool // not asked any more
 	err   error
@@ -60,7 +62,8 @@ type lane struct {
 	tasks   []*task
 	started time.Time // zero while the limit holds it back
 	cancel  context.CancelFunc
-	bytes   int64
+	bytes   int64 // that came
+	left    int64 // that are expected still
 }
 
 // stats are the statistics of the sources, in tier order.

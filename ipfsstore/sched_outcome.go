@@ -43,9 +43,15 @@ func (f *fetcher) finish(l *lane, t *task, more []*task, size int, err error) {
 		f.stop(err)
 		return
 	}
+	if f.open+len(more) == 1 { // this was the last
+		defer f.end()
+	}
 	l.donor.stat.Bytes += int64(size)
 	l.donor.stat.Blocks++
 	l.bytes += int64(size)
+	l.left -= t.bytes()
+	l.donor.gauge.load -= t.bytes()
+	l.donor.gauge.take(int64(size), time.Now())
 	t.done = true
 	f.open--
 	f.open += len(more)
@@ -102,6 +108,8 @@ func (f *fetcher) settle(l *lane, err error, cancelled bool) (pause bool) {
 	defer f.mu.Unlock()
 	defer f.changed()
 	d := l.donor
+	d.lanes--
+	d.gauge.load -= l.left
 	failed := err != nil && !errors.Is(err, ErrNotFound) && !cancelled
 	switch {
 	case failed && !d.stat.Banned:

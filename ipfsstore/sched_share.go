@@ -57,7 +57,8 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 		if len(t.asked) == 0 || t.asked[len(t.asked)-1].started.IsZero() {
 			continue
 		}
-		left := patience - time.Since(t.asked[len(t.asked)-1].started)
+		last := t.asked[len(t.asked)-1]
+		left := max(patience, last.donor.leeway(d)) - time.Since(last.started)
 		if left <= 0 {
 			return t, 0
 		}
@@ -66,4 +67,13 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 		}
 	}
 	return nil, soonest
+}
+
+// leeway is how long a source is at a call before another had better ask too: one
+// that is about as fast as the other would only be disturbed.
+func (d *donor) leeway(other *donor) time.Duration {
+	if d.pace > 4*other.pace {
+		return 0
+	}
+	return d.pace * 3 / 2
 }
