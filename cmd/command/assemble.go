@@ -155,6 +155,7 @@ func (c *cli) plugIns(a *app) *engine.Registry {
 		tasks.FeatureExtraction(), tasks.TextClassification(), tasks.TokenClassification(), tasks.QuestionAnswering(), tasks.FillMask(),
 		tasks.ZeroShotClassification(), tasks.TextRanking(), tasks.ImageClassification(), tasks.ObjectDetection(), tasks.ImageSegmentation(),
 		tasks.ImageFeatureExtraction(), tasks.ImageToText(), tasks.DepthEstimation(), tasks.ZeroShotImageClassification(),
+		tasks.AutomaticSpeechRecognition(), tasks.VoiceActivityDetection(), tasks.AudioClassification(),
 	} {
 		r.RegisterTask(t)
 	}

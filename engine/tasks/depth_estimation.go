@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/images"
 )
 
 // DepthEstimation returns the task "depth-estimation": how far away what a
@@ -58,19 +57,19 @@ func (p *depths) Run(ctx context.Context, s engine.Sessions, r engine.Request) (
 	var o measuring
 	return servePictures(ctx, s, r, pictureWork{
 		parameters: &o, input: p.tensors, batches: p.batches,
-		take: func(i int, picture *images.Picture, out engine.Tensors, a *engine.Answer) error {
+		take: func(b seen, out engine.Tensors, a *engine.Answer) error {
 			values, shape, err := floats(out, p.output, 1, -1, -1)
 			if err != nil {
 				return err
 			}
 			spread := spreadOf(values)
-			a.Outputs = append(a.Outputs, engine.Output{Item: i, Depth: &spread})
+			a.Outputs = append(a.Outputs, engine.Output{Item: b.item, Depth: &spread})
 			if !o.Annotate {
 				return nil
 			}
-			w, h := shownSize(picture.Width, picture.Height)
+			w, h := shownSize(b.picture.Width, b.picture.Height)
 			depth := plane{int(shape[2]), int(shape[1]), values}
-			shown, err := encoded(fmt.Sprintf("%d.png", i), depth.gray(w, h, float32(spread.Max)))
+			shown, err := encoded(fmt.Sprintf("%d.png", b.item), depth.gray(w, h, float32(spread.Max)))
 			a.Pictures = append(a.Pictures, shown)
 			return err
 		},

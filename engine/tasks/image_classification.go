@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/images"
 )
 
 // ImageClassification returns the task "image-classification": labels for
@@ -55,26 +54,26 @@ type pictureClassifier struct {
 	logits string
 }
 
-// pictureLabels are the parameters.
-type pictureLabels struct {
+// labelling are the parameters.
+type labelling struct {
 	TopK     *int   `json:"top_k"`
 	Function string `json:"function_to_apply"`
 }
 
-func (o pictureLabels) check() error {
+func (o labelling) check() error {
 	return among("function_to_apply", o.Function, "softmax", "sigmoid", "none", "")
 }
 
 // Run classifies the pictures.
 func (p *pictureClassifier) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	five := 5
-	o := pictureLabels{TopK: &five}
+	o := labelling{TopK: &five}
 	return servePictures(ctx, s, r, pictureWork{
 		parameters: &o, input: p.tensors, batches: p.batches,
-		take: func(i int, _ *images.Picture, out engine.Tensors, a *engine.Answer) error {
+		take: func(b seen, out engine.Tensors, a *engine.Answer) error {
 			logits, _, err := floats(out, p.logits, 1, -1)
 			if err == nil {
-				a.Outputs = slices.Concat(a.Outputs, p.config.ranked(i, logits, o.Function, o.TopK))
+				a.Outputs = slices.Concat(a.Outputs, p.config.ranked(b.item, logits, o.Function, o.TopK))
 			}
 			return err
 		},

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/images"
 )
 
 // ImageFeatureExtraction returns the task "image-feature-extraction": a vector
@@ -72,8 +71,8 @@ func (p *pictureEmbedder) Run(ctx context.Context, s engine.Sessions, r engine.R
 	found := make([]embedded, len(r.Items))
 	a, err := servePictures(ctx, s, r, pictureWork{
 		parameters: &o, input: p.tensors, batches: p.batches,
-		take: func(i int, _ *images.Picture, out engine.Tensors, _ *engine.Answer) (err error) {
-			found[i].vector, err = p.vector(out, o.Pooling)
+		take: func(b seen, out engine.Tensors, _ *engine.Answer) (err error) {
+			found[b.item].vector, err = p.vector(out, o.Pooling)
 			return err
 		},
 	})

@@ -68,17 +68,17 @@ func (p *segmenter) Run(ctx context.Context, s engine.Sessions, r engine.Request
 	var o segmenting
 	return servePictures(ctx, s, r, pictureWork{
 		parameters: &o, input: p.tensors, batches: p.batches,
-		take: func(i int, picture *images.Picture, out engine.Tensors, a *engine.Answer) error {
+		take: func(b seen, out engine.Tensors, a *engine.Answer) error {
 			values, shape, err := floats(out, p.logits, 1, -1, -1, -1)
 			if err != nil {
 				return err
 			}
-			m := mapOf(values, int(shape[1]), int(shape[2]), int(shape[3]), picture)
+			m := mapOf(values, int(shape[1]), int(shape[2]), int(shape[3]), b.picture)
 			found := m.parts()
 			for _, f := range found {
-				a.Outputs = append(a.Outputs, f.output(i, p.config, len(m.labels)))
+				a.Outputs = append(a.Outputs, f.output(b.item, p.config, len(m.labels)))
 			}
-			return p.show(i, picture, m, found, o, a)
+			return p.show(b.item, b.picture, m, found, o, a)
 		},
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/images"
 )
 
 // ObjectDetection returns the task "object-detection": labels, scores and
@@ -111,26 +110,21 @@ type detector struct {
 // Run finds the objects in each picture, one picture at a time.
 func (d *detector) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := d.settings
-	var f frame // of the picture that is on its way
 	return servePictures(ctx, s, r, pictureWork{
-		parameters: &o,
-		input: func(p *images.Picture) (in engine.Tensors) {
-			in, f = d.net.input(p)
-			return in
-		},
-		take: func(i int, p *images.Picture, out engine.Tensors, a *engine.Answer) error {
-			found, err := d.net.objects(out, o, f)
+		parameters: &o, place: d.net.input,
+		take: func(b seen, out engine.Tensors, a *engine.Answer) error {
+			found, err := d.net.objects(out, o, b.frame)
 			if err != nil {
 				return err
 			}
 			for k := range found {
-				found[k].Item = i
+				found[k].Item = b.item
 			}
 			a.Outputs = append(a.Outputs, found...)
 			if !o.Annotate {
 				return nil
 			}
-			drawn, err := annotate(i, p, found)
+			drawn, err := annotate(b.item, b.picture, found)
 			a.Pictures = append(a.Pictures, drawn)
 			return err
 		},

