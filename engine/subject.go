@@ -105,7 +105,7 @@ func (b *benchmarking) subject(ctx context.Context, m measurement, o *opened) (s
 		})
 	case SubjectImport:
 		return b.inScratch(ctx, func(ctx context.Context, s ModelStore) (int64, error) {
-			a, err := s.Add(ctx, b.model.Dir, ipfsstore.AddOptions{})
+			a, err := s.Add(ctx, b.model.Dir, ipfsstore.AddOptions{Follow: true, Reference: true})
 			return a.Bytes, storeError(b.model.Dir, nil, err)
 		})
 	case SubjectDataset:

@@ -14,17 +14,21 @@ import (
 
 // AddOptions say how something is added. The zero value will do.
 type AddOptions struct {
-	Name      string         // a catalogue name for it, NAME or NAME:TAG
-	Suggest   string         // the name it gets if Name is empty and this one is free or its own
-	Replace   bool           // Name may point elsewhere; it is moved then
-	Profile   Profile        // which CIDs the files get
-	Copy      bool           // copy the files, so that later changes to them do not matter
-	Reference bool           // leave files that can't be linked where they are, instead of copying them
-	Include   []string       // patterns of the files of a folder to add, as in [FetchOptions]; none add all
-	Exclude   []string       // patterns of files to leave out all the same
-	Hidden    bool           // include files and folders whose name begins with a dot
-	Pin       bool           // see [Artifact]
-	Progress  func(Progress) // called for each leaf hashed; never concurrently
+	Name      string   // a catalogue name for it, NAME or NAME:TAG
+	Suggest   string   // the name it gets if Name is empty and this one is free or its own
+	Replace   bool     // Name may point elsewhere; it is moved then
+	Profile   Profile  // which CIDs the files get
+	Copy      bool     // copy the files, so that later changes to them do not matter
+	Reference bool     // leave files that can't be linked where they are, instead of copying them
+	Include   []string // patterns of the files of a folder to add, as in [FetchOptions]; none add all
+	Exclude   []string // patterns of files to leave out all the same
+	// Follow takes the files that symbolic links with absolute targets lead to:
+	// those of a folder that a store made, which has such for what it stores by
+	// reference. Others are refused, links that lead out among them.
+	Follow   bool
+	Hidden   bool           // include files and folders whose name begins with a dot
+	Pin      bool           // see [Artifact]
+	Progress func(Progress) // called for each leaf hashed; never concurrently
 }
 
 // maxSilentCopy is how much may be copied without being asked, in bytes.
@@ -58,7 +62,7 @@ func (s *Store) Add(ctx context.Context, p string, o AddOptions) (Artifact, erro
 	if err != nil {
 		return Artifact{}, err
 	}
-	l, err := s.list(p, o.Hidden)
+	l, err := s.list(p, o.Hidden, o.Follow)
 	if err != nil {
 		return Artifact{}, fmt.Errorf("add %s: %w", p, err)
 	}

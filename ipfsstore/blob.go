@@ -100,7 +100,7 @@ func split(nodes *nodeSet, c chunk) (own, below []chunk, err error) {
 	for i, l := range n.links {
 		size := int64(n.sizes[i])
 		if l.Cid.Type() == cid.Raw && size > maxBlock {
-			return nil, nil, fmt.Errorf("%w: leaf %s of %d bytes", ErrTooLarge, l.Cid, size)
+			return nil, nil, fmt.Errorf("%w: leaf %s of %d bytes, which is more than %d", ErrTooLarge, l.Cid, size, maxBlock)
 		}
 		below = append(below, chunk{l.Cid, off, size, c.depth + 1})
 		off += size

@@ -297,7 +297,7 @@ func (j *fetchJob) expandAll(ctx context.Context, blobs []*blob) error {
 	var total int64
 	for _, b := range blobs {
 		if total += max(b.size, 0); total > maxFileSize {
-			return fmt.Errorf("%w: %d bytes", ErrTooLarge, total)
+			return fmt.Errorf("%w: %d bytes, which is more than %d", ErrTooLarge, total, int64(maxFileSize))
 		}
 	}
 	if err := expand(ctx, j.nodes, blobs, j.bring); err != nil {

@@ -252,6 +252,27 @@ func TestAdd_reference(t *testing.T) {
 	}
 }
 
+// A model's own folder has links to what is stored by reference; it can be added
+// elsewhere, by who says that they are to be followed.
+func TestAdd_follow(t *testing.T) {
+	dir, s := shm(t), openStore(t)
+	writeTree(t, dir, modelFiles())
+	a := mustAdd(t, s, dir, ipfsstore.AddOptions{Reference: true})
+	if _, err := openStore(t).Add(t.Context(), a.Dir, ipfsstore.AddOptions{}); !errors.Is(err, ipfsstore.ErrLinkOutside) {
+		t.Errorf("%v, want ErrLinkOutside", err)
+	}
+	again := mustAdd(t, openStore(t), a.Dir, ipfsstore.AddOptions{Follow: true, Reference: true})
+	if again.Root != a.Root || again.Files[0].Storage != ipfsstore.Reference || !strings.HasPrefix(again.Files[0].Path, dir) {
+		t.Errorf("root %s, want %s; %+v", again.Root, a.Root, again.Files[0])
+	}
+	if err := os.Remove(filepath.Join(dir, "config.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openStore(t).Add(t.Context(), a.Dir, ipfsstore.AddOptions{Follow: true}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a link to nothing: %v", err)
+	}
+}
+
 func TestAdd_hugeReference(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no second file system")

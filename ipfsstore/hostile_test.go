@@ -3,6 +3,8 @@ package ipfsstore_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"testing"
 
 	"github.com/ipfs/boxo/ipld/merkledag"
@@ -123,6 +125,26 @@ func (f forge) tower(levels int) *ipld.Link {
 	return at
 }
 
+// wide is a folder whose one block has so many entries.
+func (f forge) wide(entries int) *ipld.Link {
+	links := make([]*ipld.Link, entries)
+	x := f.raw([]byte("x"))
+	for i := range links {
+		links[i] = named(strconv.Itoa(i), x)
+	}
+	return f.dir(links...)
+}
+
+// wideFile is a file whose one node has so many parts.
+func (f forge) wideFile(parts int) *ipld.Link {
+	links, sizes := make([]*ipld.Link, parts), make([]uint64, parts)
+	x := f.raw([]byte("x"))
+	for i := range links {
+		links[i], sizes[i] = x, 1
+	}
+	return f.file(uint64(parts), sizes, links...)
+}
+
 // fan is a file that says it is huge, made of one leaf over and over.
 func (f forge) fan() *ipld.Link {
 	leaf := f.raw(make([]byte, 1<<20))
@@ -165,8 +187,10 @@ func TestFetch_hostileDAGs(t *testing.T) {
 		"exabytes":         {f.dir(named("a", f.file(1<<62, []uint64{1 << 62}, x))), ipfsstore.ErrInvalidDAG},
 		"huge fan":         {f.dir(named("a", f.fan())), ipfsstore.ErrTooLarge},
 		"bomb":             {f.bomb(), ipfsstore.ErrTooLarge},
-		"deep":             {f.deep(100), ipfsstore.ErrTooLarge},
-		"tower":            {f.tower(100), ipfsstore.ErrTooLarge},
+		"deep":             {f.deep(1000), ipfsstore.ErrTooLarge},
+		"tower":            {f.tower(1000), ipfsstore.ErrTooLarge},
+		"wide":             {f.wide(200_000), ipfsstore.ErrTooLarge},
+		"wide file":        {f.dir(named("a", f.wideFile(60_000))), ipfsstore.ErrTooLarge},
 		"large leaf":       {f.dir(named("a", f.raw(big))), ipfsstore.ErrTooLarge},
 		"large node":       {f.node(append(unixfs.FolderPBData(), make([]byte, 2<<20)...)), ipfsstore.ErrTooLarge},
 		"not UnixFS":       {f.node([]byte("junk"), named("a", x)), ipfsstore.ErrInvalidDAG},
@@ -192,6 +216,9 @@ func TestFetch_hostileDAGs(t *testing.T) {
 			_, err := s.Fetch(t.Context(), c.root.Cid.String(), ipfsstore.FetchOptions{})
 			if !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
+			}
+			if c.want == ipfsstore.ErrTooLarge && !regexp.MustCompile(`more than [0-9]+`).MatchString(err.Error()) {
+				t.Errorf("%v does not name the limit", err)
 			}
 			noFileUnderCID(t, s)
 		})

@@ -40,7 +40,7 @@ type shardShape struct {
 // without the blocks below it.
 func decodeNode(c cid.Cid, block []byte) (*node, error) {
 	if len(block) > maxBlock {
-		return nil, fmt.Errorf("%w: node %s of %d bytes", ErrTooLarge, c, len(block))
+		return nil, fmt.Errorf("%w: node %s of %d bytes, which is more than %d", ErrTooLarge, c, len(block), maxBlock)
 	}
 	pn, err := merkledag.DecodeProtobuf(block)
 	if err != nil {
@@ -111,7 +111,7 @@ func (n *node) checkFile(c cid.Cid, fsn *unixfs.FSNode) error {
 			return fmt.Errorf("%w: file node %s has a part of %d bytes", ErrInvalidDAG, c, s)
 		}
 		if sum += s; sum > maxFileSize {
-			return fmt.Errorf("%w: file node %s", ErrTooLarge, c)
+			return fmt.Errorf("%w: file %s of more than %d bytes", ErrTooLarge, c, int64(maxFileSize))
 		}
 	}
 	if declared := fsn.FileSize(); declared != sum && (declared != 0 || len(n.links) > 0) {

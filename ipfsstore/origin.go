@@ -93,7 +93,7 @@ func (s Snapshot) check() error {
 			}
 		}
 		if f.Bytes < 0 || f.Bytes > maxFileSize {
-			return fmt.Errorf("%w: %q of %d bytes", ErrTooLarge, f.Name, f.Bytes)
+			return fmt.Errorf("%w: %q of %d bytes, which is more than %d", ErrTooLarge, f.Name, f.Bytes, int64(maxFileSize))
 		}
 		if !hexName.MatchString(f.key()) || (f.SHA256 == "") != (len(f.key()) == sha1.Size*2) {
 			return fmt.Errorf("%w: %q has no hash to be checked by", ErrInvalidDAG, f.Name)

@@ -186,7 +186,7 @@ func (r *treeReader) entry(st step, name string, l *ipld.Link) ([]step, error) {
 		return []step{{full, l, nil, st.depth + 1}}, nil
 	}
 	if l.Size > maxBlock {
-		return nil, fmt.Errorf("%w: leaf %s of %d bytes", ErrTooLarge, l.Cid, l.Size)
+		return nil, fmt.Errorf("%w: leaf %s of %d bytes, which is more than %d", ErrTooLarge, l.Cid, l.Size, maxBlock)
 	}
 	return nil, r.tree.addFile(full, l.Cid, rawSize(l.Cid, int64(l.Size)))
 }

@@ -20,10 +20,12 @@ type listing struct {
 	links  map[string]string // symbolic links: name -> target
 	dirs   []string          // "" first; none if single
 	bytes  int64
+	follow bool // see AddOptions
+
+	sources map[string]string // where files lie that are not below base, absolute
 
 	// What is set only where another program's store was recognised.
 	foreign bool
-	sources map[string]string   // where files lie that are not below base, absolute
 	hashes  map[string]blobHash // that files must have
 	title   string              // what the whole is called
 	origin  string              // where it comes from, as a URI
@@ -32,7 +34,7 @@ type listing struct {
 
 // list looks at what is to be added. Folders are read through an [os.Root], so
 // that nothing that changes meanwhile leads out of them.
-func (s *Store) list(p string, hidden bool) (*listing, error) {
+func (s *Store) list(p string, hidden, follow bool) (*listing, error) {
 	base, err := filepath.Abs(p)
 	if err != nil {
 		return nil, err
@@ -53,7 +55,7 @@ func (s *Store) list(p string, hidden bool) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &listing{base: base, links: make(map[string]string)}
+	l := &listing{base: base, follow: follow, links: make(map[string]string), sources: make(map[string]string)}
 	switch {
 	case fi.Mode().IsRegular():
 		l.single, l.files, l.bytes = true, []string{""}, fi.Size()
@@ -112,6 +114,9 @@ func (l *listing) enter(root *os.Root, name string, e fs.DirEntry) error {
 		if err != nil {
 			return err
 		}
+		if l.follow && filepath.IsAbs(target) {
+			return l.take(name, target)
+		}
 		l.links[name] = target
 	case e.Type().IsRegular():
 		fi, err := e.Info()
@@ -123,6 +128,24 @@ func (l *listing) enter(root *os.Root, name string, e fs.DirEntry) error {
 	default:
 		return fmt.Errorf("%s: %w", name, ErrSpecialFile)
 	}
+	return nil
+}
+
+// take adds a file that lies elsewhere.
+func (l *listing) take(name, target string) error {
+	p, err := filepath.EvalSymlinks(target)
+	if err != nil {
+		return err
+	}
+	fi, err := os.Stat(p)
+	if err != nil {
+		return err
+	}
+	if !fi.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w", name, ErrSpecialFile)
+	}
+	l.files, l.sources[name] = append(l.files, name), p
+	l.bytes += fi.Size()
 	return nil
 }
 

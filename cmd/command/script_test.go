@@ -82,6 +82,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORT_LIB", library)
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("HEADS", filepath.Join(filepath.Dir(examples), "cmd", "ipfs-accelerate-native", "testdata", "heads"))
+			env.Setenv("EXTERNAL", filepath.Join(filepath.Dir(examples), "cmd", "command", "testdata", "external"))
 			env.Setenv("PROGRAM", program)
 			if dir, err := os.MkdirTemp("/dev/shm", "models-"); err == nil { //nolint:usetesting // it must be on another file system
 				env.Setenv("ELSEWHERE", dir)
