@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 )
@@ -67,8 +68,8 @@ func (e *Engine) unfit(c candidate, m *loadedModel, file string, g Graph) error 
 	if p, ok := e.proofs.model(c, &m.Model, file); ok && !p.Right {
 		return p.err(c)
 	}
-	if g.Precision == "int8" && !slices.Contains(c.Precisions, g.Precision) {
-		return Errorf(ErrUnsupported, "%s does not compute in int8", c.ID).WithHint("use device cpu, or a precision that it has: %v", c.Precisions)
+	if strings.HasPrefix(g.Precision, "int") && !slices.Contains(c.Precisions, g.Precision) {
+		return Errorf(ErrUnsupported, "%s does not compute in %s", c.ID, g.Precision).WithHint("use device cpu, or a precision that it has: %v", c.Precisions)
 	}
 	if c.Memory > 0 && m.bytes() > c.Memory {
 		return Errorf(ErrOutOfMemory, "the model takes about %d MB, and %s has %d", m.bytes()>>20, c.ID, c.Memory>>20).
@@ -79,7 +80,7 @@ func (e *Engine) unfit(c candidate, m *loadedModel, file string, g Graph) error 
 
 // precision is what a model is computed in on the device.
 func (c candidate) precision(g Graph) string {
-	if len(c.Precisions) == 0 || slices.Contains(c.Precisions, g.Precision) {
+	if len(c.Precisions) == 0 || c.Kind == hardware.CPU || slices.Contains(c.Precisions, g.Precision) {
 		return g.Precision
 	}
 	return c.Precisions[0]

@@ -227,7 +227,7 @@ func (in *inferring) prepare(ctx context.Context) (func(context.Context, Session
 	}
 	in.out.Task = task
 	return func(ctx context.Context, s Sessions) error {
-		a, err := p.Run(ctx, s, Request{Items: items, Parameters: in.r.Parameters.RawMessage, Full: in.r.Detail == "full"})
+		a, err := p.Run(ctx, s, Request{Items: items, Parameters: in.r.Parameters.RawMessage, Full: in.r.Detail == "full", Progress: in.run.progress})
 		if err != nil {
 			return err
 		}
@@ -312,7 +312,7 @@ func (in *inferring) ranOn(c candidate, o *opened, of []candidate, tried int) {
 	case len(of) == 1:
 		why = "the only device"
 	case tried > 0:
-		why = "better devices failed"
+		why = "the best that can run it"
 	}
 	in.out.Device = &DeviceUse{ID: c.ID, Platform: string(c.Kind), Precision: c.precision(in.graph), Simulated: c.Simulated, Sandbox: o.sandbox, Why: why, Nodes: o.nodes}
 	if o.hit && in.out.Cache == "L2" {

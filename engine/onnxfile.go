@@ -60,6 +60,7 @@ type graphReader struct {
 	seen    bool
 	initial map[string]bool  // names of weights, which old models list as inputs too
 	bytes   map[string]int64 // precision to bytes of weights
+	packed  bool             // bytes hold two weights of 4 bits
 }
 
 func (p *graphReader) graph(r io.ReaderAt, from, to int64) error {
@@ -68,6 +69,8 @@ func (p *graphReader) graph(r io.ReaderAt, from, to int64) error {
 			return nil
 		}
 		switch num {
+		case 1: // node
+			return p.node(r, f)
 		case 5: // initializer
 			return p.tensor(r, f.off, f.off+f.n)
 		case 11, 12: // input, output
@@ -75,6 +78,67 @@ func (p *graphReader) graph(r io.ReaderAt, from, to int64) error {
 		}
 		return nil
 	})
+}
+
+// node looks for weights that are packed: MatMulNBits has several in a byte.
+func (p *graphReader) node(r io.ReaderAt, f protoField) error {
+	packed, bits := false, int64(4) // the operator's default
+	err := eachProto(r, f.off, f.off+f.n, func(num protowire.Number, f protoField) error {
+		if num != 4 && num != 5 || !f.isBytes || f.n > maxSmall {
+			return nil
+		}
+		data, err := f.read(r)
+		switch {
+		case err != nil:
+			return err
+		case num == 4: // op_type
+			packed = string(data) == "MatMulNBits"
+		default:
+			if n, ok := bitsAttribute(data); ok {
+				bits = n
+			}
+		}
+		return nil
+	})
+	if packed && bits == 4 {
+		p.packed = true
+	}
+	return err
+}
+
+// maxSmall bounds what of a node is read: names and numbers.
+const maxSmall = 64
+
+// bitsAttribute reads an AttributeProto, if it is called "bits".
+func bitsAttribute(data []byte) (bits int64, ok bool) {
+	for len(data) > 0 {
+		num, kind, n := protowire.ConsumeTag(data)
+		if n < 0 {
+			return 0, false
+		}
+		data = data[n:]
+		switch {
+		case num == 1 && kind == protowire.BytesType:
+			name, n := protowire.ConsumeBytes(data)
+			if n < 0 || string(name) != "bits" {
+				return 0, false
+			}
+			ok, data = true, data[n:]
+		case num == 3 && kind == protowire.VarintType:
+			v, n := protowire.ConsumeVarint(data)
+			if n < 0 {
+				return 0, false
+			}
+			bits, data = int64(v), data[n:]
+		default:
+			n := protowire.ConsumeFieldValue(num, kind, data)
+			if n < 0 {
+				return 0, false
+			}
+			data = data[n:]
+		}
+	}
+	return bits, ok
 }
 
 // tensor reads a TensorProto's type, shape, name and external location.
@@ -172,6 +236,9 @@ func (p *graphReader) result() Graph {
 		if p.bytes[name] > most {
 			g.Precision, most = name, p.bytes[name]
 		}
+	}
+	if g.Precision == "int8" && p.packed {
+		g.Precision = "int4"
 	}
 	return g
 }

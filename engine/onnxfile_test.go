@@ -51,6 +51,21 @@ func TestReadGraph_precision(t *testing.T) {
 	}
 }
 
+// Packed weights lie in bytes; the operator says how many bits each has.
+func TestReadGraph_packed(t *testing.T) {
+	for want, attributes := range map[string][]om.Attribute{
+		"int4": {om.Attr("K", 32), om.Attr("bits", 4)}, "int8": {om.Attr("bits", 8), om.Attr("K", 32)},
+	} {
+		g, err := readBytes(om.Model{Graph: om.Graph{
+			Initializers: []om.Tensor{om.Int8s("w", []int64{64}, make([]int8, 64)...)},
+			Nodes:        []om.Node{{Op: "MatMulNBits", Inputs: []string{"x", "w"}, Outputs: []string{"y"}, Attributes: attributes}},
+		}}.Marshal())
+		if err != nil || g.Precision != want {
+			t.Errorf("%s: %q, %v", want, g.Precision, err)
+		}
+	}
+}
+
 func TestReadGraph_externalData(t *testing.T) {
 	model := func(location string) []byte {
 		w := om.Tensor{Name: "w", DType: om.Float, Shape: []int64{4}, External: &om.External{Location: location, Length: 16}}

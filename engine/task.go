@@ -54,6 +54,10 @@ type Request struct {
 	Parameters json.RawMessage // the task's own; nil if none. Unknown keys are ErrInvalidArgument
 	BatchSize  int             // the most items per run of a session; 0 lets the pipeline choose
 	Full       bool            // the caller wants everything, not a preview
+
+	// Progress is told how far the work has come, if it takes long. It may
+	// be nil, and does not block.
+	Progress func(Progress)
 }
 
 // An Item is one input: a text, or something to open.
@@ -116,6 +120,11 @@ type Output struct {
 	TokenStr    string  `json:"token_str,omitempty"`
 	Sequence    string  `json:"sequence,omitempty"`
 
+	GeneratedText   *string `json:"generated_text,omitempty"`
+	FinishReason    string  `json:"finish_reason,omitempty" jsonschema:"-"` // "stop" or "length"
+	PromptTokens    int     `json:"prompt_tokens,omitempty" jsonschema:"-"`
+	GeneratedTokens int     `json:"generated_tokens,omitempty" jsonschema:"-"`
+
 	Text   *string  `json:"text,omitempty"`
 	Chunks []Chunk  `json:"chunks,omitempty"`
 	Area   *float64 `json:"area,omitempty"` // of the picture, 0 to 1
@@ -175,6 +184,8 @@ var heads = []struct{ class, task string }{
 	{"ForCTC", "automatic-speech-recognition"},
 	{"WhisperForConditionalGeneration", "automatic-speech-recognition"},
 	{"ForQuestionAnswering", "question-answering"},
+	{"ForCausalLM", "text-generation"},
+	{"GPT2LMHeadModel", "text-generation"},
 	{"BertModel", "feature-extraction"},
 	{"RobertaModel", "feature-extraction"},
 	{"MPNetModel", "feature-extraction"},

@@ -96,6 +96,10 @@ func printInference(w io.Writer, a engine.Inference) {
 			row(w, "%d\t%d numbers\t%v", o.Item, o.Dim, o.Embedding)
 		case o.Dim > 0:
 			row(w, "%d\t%d numbers\t%v…", o.Item, o.Dim, o.Preview)
+		case o.GeneratedText != nil:
+			row(w, "%s", *o.GeneratedText)
+		case o.Text != nil:
+			row(w, "%s", *o.Text)
 		case o.Score != nil:
 			row(w, "%d\t%s\t%.3f", o.Item, found(o), *o.Score)
 		}

@@ -3,6 +3,7 @@
 //
 //	ipfs-accelerate-native runner --library PATH    a model, over descriptor 3
 //	ipfs-accelerate-native worker                   one request for the database
+//	ipfs-accelerate-native template                 a chat template, on standard input
 package main
 
 import (
@@ -15,6 +16,8 @@ import (
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"runner": runRunner,
 	"worker": runWorker,
+
+	"template": runTemplate,
 }
 
 func main() {

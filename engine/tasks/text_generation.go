@@ -1,0 +1,273 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
+)
+
+// TextGeneration returns the task "text-generation": text that goes on, or
+// answers in a conversation, by a causal language model that was exported with
+// its past (logits, past_key_values.N.key and .value, present.N.key and
+// .value). What it remembers between tokens stays in the model's process.
+//
+// render makes a prompt of a conversation by the model's own chat template.
+func TextGeneration(render Renderer) engine.Task { return textGeneration{render} }
+
+type textGeneration struct{ render Renderer }
+
+var _ engine.Documenter = textGeneration{}
+
+func (textGeneration) Name() string { return "text-generation" }
+
+// Doc describes the parameters.
+func (textGeneration) Doc() string {
+	return `# text-generation
+
+What a language model writes. Where the model has a chat template an input is what a user says, and the output what the
+model answers; a conversation is a record {"messages": [{"role": "system|user|assistant", "content": "..."}]}. Without a
+template, or with raw, the model goes on with the text.
+
+| parameter | default | meaning |
+|---|---|---|
+| max_new_tokens | 256 | the most tokens to write |
+| system | | what the model is told first, in a conversation that doesn't say |
+| raw | false | go on with the text as it is, in spite of a chat template |
+| stop | | end before any of these texts |
+| do_sample | the model's | choose at random by probability; else always the likeliest token |
+| temperature | the model's, or 1 | above 1 is more varied, below 1 less |
+| top_k | the model's, or 50 | only of so many likeliest; 0 is all |
+| top_p | the model's, or 1 | only of the likeliest that together have this probability |
+| min_p | 0 | only of those with this part of the likeliest one's probability |
+| repetition_penalty | the model's, or 1 | above 1 makes tokens that were there less likely |
+| seed | 0 | another seed, another choice; the same, the same |
+
+Passing temperature, top_k, top_p, min_p or seed asks for do_sample. Each output has generated_text (what was written, and
+no more), finish_reason (stop, or length where a limit ended it), prompt_tokens and generated_tokens. While it writes,
+progress has the text so far.
+`
+}
+
+// Load reads the tokenizer, the chat template and how the model remembers.
+func (t textGeneration) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
+	g, err := graphOf(m)
+	if err != nil {
+		return nil, err
+	}
+	p := &generator{render: t.render, defaults: generation{MaxNewTokens: 256, Temperature: 1, TopK: 50, TopP: 1, RepetitionPenalty: 1}}
+	if err := p.memory.read(g); err != nil {
+		return nil, err
+	}
+	if p.tok, err = loadTokenizer(m); err != nil {
+		return nil, err
+	}
+	if p.chat, err = loadChat(m); err != nil {
+		return nil, err
+	}
+	return p, p.readConfig(m)
+}
+
+// A generator is the pipeline. It may be run concurrently.
+type generator struct {
+	stateless
+	render   Renderer
+	tok      *tokenizer.Tokenizer
+	chat     chat
+	memory   memory
+	ends     []int64 // tokens that end a text
+	context  int     // the most tokens of prompt and text together
+	defaults generation
+	names    atomic.Int64 // numbers generations, whose memories are kept apart
+}
+
+// ids is one number or a list of them.
+type ids []int64
+
+func (v *ids) UnmarshalJSON(data []byte) error {
+	var one int64
+	if json.Unmarshal(data, &one) == nil {
+		*v = ids{one}
+		return nil
+	}
+	var many []int64
+	err := json.Unmarshal(data, &many)
+	*v = many
+	return err
+}
+
+// readConfig reads config.json and generation_config.json.
+func (p *generator) readConfig(m *engine.Model) error {
+	var c struct {
+		End       ids `json:"eos_token_id"`
+		Positions int `json:"max_position_embeddings"`
+		GPT2      int `json:"n_positions"` // GPT-2's word for it
+	}
+	if _, err := readJSON(m, "config.json", &c); err != nil {
+		return err
+	}
+	p.context = max(c.Positions, c.GPT2)
+	if p.context <= 0 {
+		return engine.Errorf(engine.ErrModelInvalid, "config.json does not say how many tokens the model takes").WithHint("set max_position_embeddings there")
+	}
+	g := struct {
+		End    ids   `json:"eos_token_id"`
+		Sample *bool `json:"do_sample"`
+		*samplerConfig
+	}{samplerConfig: &samplerConfig{&p.defaults.Temperature, &p.defaults.TopK, &p.defaults.TopP, &p.defaults.RepetitionPenalty}}
+	if _, err := readJSON(m, "generation_config.json", &g); err != nil {
+		return err
+	}
+	p.defaults.DoSample = g.Sample
+	p.ends = append(c.End, g.End...)
+	return nil
+}
+
+// samplerConfig are the settings of generation_config.json that are
+// parameters too.
+type samplerConfig struct {
+	Temperature       *float64 `json:"temperature"`
+	TopK              *int     `json:"top_k"`
+	TopP              *float64 `json:"top_p"`
+	RepetitionPenalty *float64 `json:"repetition_penalty"`
+}
+
+// generation are the parameters.
+type generation struct {
+	MaxNewTokens      int      `json:"max_new_tokens"`
+	System            string   `json:"system"`
+	Raw               bool     `json:"raw"`
+	Stop              []string `json:"stop"`
+	DoSample          *bool    `json:"do_sample"`
+	Temperature       float64  `json:"temperature"`
+	TopK              int      `json:"top_k"`
+	TopP              float64  `json:"top_p"`
+	MinP              float64  `json:"min_p"`
+	RepetitionPenalty float64  `json:"repetition_penalty"`
+	Seed              uint64   `json:"seed"`
+}
+
+// sampling are the parameters that are of no use without do_sample.
+var sampling = []string{"temperature", "top_k", "top_p", "min_p", "seed"}
+
+func (o *generation) check() error {
+	for _, c := range []struct {
+		ok    bool
+		name  string
+		wants string
+	}{
+		{o.MaxNewTokens > 0, "max_new_tokens", "above 0"},
+		{o.Temperature > 0, "temperature", "above 0; for the likeliest text pass do_sample false"},
+		{o.TopK >= 0, "top_k", "0 or more"},
+		{o.TopP > 0 && o.TopP <= 1, "top_p", "above 0 and at most 1"},
+		{o.MinP >= 0 && o.MinP <= 1, "min_p", "from 0 to 1"},
+		{o.RepetitionPenalty > 0, "repetition_penalty", "above 0"},
+		{!slices.Contains(o.Stop, ""), "stop", "texts that are not empty"},
+	} {
+		if !c.ok {
+			return engine.Errorf(engine.ErrInvalidArgument, "parameter %q must be %s", c.name, c.wants)
+		}
+	}
+	return nil
+}
+
+// settings are the parameters of a request.
+func (p *generator) settings(r engine.Request) (generation, error) {
+	o := p.defaults
+	o.DoSample = nil
+	if err := settle(r, &o); err != nil {
+		return o, err
+	}
+	if o.DoSample != nil {
+		return o, nil
+	}
+	o.DoSample = p.defaults.DoSample
+	var given map[string]json.RawMessage
+	if json.Unmarshal(r.Parameters, &given) == nil && slices.ContainsFunc(slices.Collect(maps.Keys(given)), func(k string) bool { return slices.Contains(sampling, k) }) {
+		yes := true
+		o.DoSample = &yes
+	}
+	return o, nil
+}
+
+// Run writes a text for each input, one after the other.
+func (p *generator) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
+	o, err := p.settings(r)
+	if err != nil {
+		return engine.Answer{}, err
+	}
+	var a engine.Answer
+	began := time.Now()
+	prompts := make([][]int64, len(r.Items))
+	for i, item := range r.Items {
+		if prompts[i], err = p.prompt(ctx, item, o); err != nil {
+			return a, inInput(r, i, err)
+		}
+	}
+	a.Timings.Preprocess = since(&began)
+	session, err := s.Open(ctx, "")
+	if err != nil {
+		return a, err
+	}
+	keeper, ok := session.(engine.Keeper)
+	if !ok {
+		return a, engine.Errorf(engine.ErrUnsupported, "this device keeps nothing between runs, which text-generation needs").WithHint("use device cpu")
+	}
+	began = time.Now()
+	for i, ids := range prompts {
+		w := &writing{p: p, o: o, s: keeper, prompt: ids, name: fmt.Sprintf("generation-%d/", p.names.Add(1)), report: r.Progress}
+		out, err := w.write(ctx)
+		if err != nil {
+			return a, inInput(r, i, err)
+		}
+		out.Item = i
+		a.Outputs = append(a.Outputs, out)
+	}
+	a.Timings.Run = since(&began)
+	return a, nil
+}
+
+// prompt is what the model reads.
+func (p *generator) prompt(ctx context.Context, item engine.Item, o generation) ([]int64, error) {
+	messages, err := messagesOf(item)
+	if err != nil {
+		return nil, err
+	}
+	text, plain := item.Text, false
+	switch {
+	case len(messages) > 0 && p.chat.Template == "":
+		return nil, engine.Errorf(engine.ErrInvalidArgument, "the model has no chat template, so it takes no messages").WithHint("pass \"inputs\": a text that it goes on with")
+	case len(messages) > 0 || p.chat.Template != "" && !o.Raw:
+		if text, err = p.chat.render(ctx, p.render, withSystem(messages, item.Text, o.System)); err != nil {
+			return nil, err
+		}
+		plain = true // the template has the special tokens
+	}
+	ids := p.tok.EncodeWith(tokenizer.Options{Plain: plain}, text).IDs
+	switch {
+	case len(ids) == 0:
+		return nil, engine.Errorf(engine.ErrInvalidArgument, "the input is empty")
+	case len(ids) >= p.context:
+		return nil, engine.Errorf(engine.ErrTooLarge, "the prompt has %d tokens, and the model takes %d with what it writes", len(ids), p.context).
+			WithHint("shorten it, or leave out the oldest messages")
+	}
+	return ids, nil
+}
+
+// stopAt is where the first of the texts begins in s, or -1.
+func stopAt(s string, stops []string) int {
+	at := -1
+	for _, stop := range stops {
+		if i := strings.Index(s, stop); i >= 0 && (at < 0 || i < at) {
+			at = i
+		}
+	}
+	return at
+}

@@ -1,0 +1,192 @@
+package tasks
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// A memory is how a model remembers the tokens before: inputs of the past, and
+// the outputs that become them.
+type memory struct {
+	positions bool
+	past      []engine.ValueInfo
+	present   map[string]string // by input of the past, the output
+}
+
+// read finds the inputs and outputs of a causal language model.
+func (m *memory) read(g engine.Graph) error {
+	m.present = map[string]string{}
+	outputs := map[string]bool{}
+	for _, v := range g.Outputs {
+		outputs[v.Name] = true
+	}
+	for _, v := range g.Inputs {
+		present := strings.Replace(v.Name, "past_key_values", "present", 1)
+		switch {
+		case v.Name == "position_ids":
+			m.positions = true
+		case v.Name == "input_ids", v.Name == "attention_mask":
+		case present != v.Name && outputs[present] && len(v.Shape) == 4 && v.Shape[1] > 0 && v.Shape[3] > 0:
+			m.past, m.present[v.Name] = append(m.past, v), present
+		default:
+			return engine.Errorf(engine.ErrModelInvalid, "the model takes %q, which text-generation does not give", v.Name).
+				WithHint("export it with its past: optimum-cli export onnx --task text-generation-with-past")
+		}
+	}
+	if len(m.past) == 0 || !outputs["logits"] {
+		return engine.Errorf(engine.ErrModelInvalid, "the model does not remember: it has no past_key_values, or no logits").
+			WithHint("export it with its past: optimum-cli export onnx --task text-generation-with-past")
+	}
+	return nil
+}
+
+// A writing is one text as it is written.
+type writing struct {
+	p      *generator
+	o      generation
+	s      engine.Keeper
+	prompt []int64
+	name   string // of what is kept
+	report func(engine.Progress)
+
+	past int // tokens that are remembered
+	new  []int64
+}
+
+// prefill is how many tokens of the prompt are read at once: more take memory
+// for logits that nobody looks at.
+const prefill = 128
+
+// write reads the prompt and writes until the text ends.
+func (w *writing) write(ctx context.Context) (engine.Output, error) {
+	defer w.forget(ctx)
+	last := len(w.prompt) - 1
+	for chunk := range slices.Chunk(w.prompt[:last], prefill) {
+		if _, err := w.step(ctx, chunk, false); err != nil {
+			return engine.Output{}, err
+		}
+	}
+	choose := newSampler(w.o, w.prompt)
+	next := w.prompt[last]
+	for {
+		logits, err := w.step(ctx, []int64{next}, true)
+		if err != nil {
+			return engine.Output{}, err
+		}
+		next = int64(choose.next(logits))
+		if slices.Contains(w.p.ends, next) {
+			return w.output("stop"), nil
+		}
+		w.new = append(w.new, next)
+		text := w.text()
+		if stopAt(text, w.o.Stop) >= 0 {
+			return w.output("stop"), nil
+		}
+		if len(w.new) == w.o.MaxNewTokens || len(w.prompt)+len(w.new) >= w.p.context {
+			return w.output("length"), nil
+		}
+		w.tell(text)
+	}
+}
+
+// text is what was written so far, without characters that are not whole yet.
+func (w *writing) text() string {
+	return strings.TrimRight(w.p.tok.Decode(w.new, true), "\uFFFD")
+}
+
+// maxTold bounds the text that goes with progress.
+const maxTold = 400
+
+// tell reports the end of the text so far.
+func (w *writing) tell(text string) {
+	if w.report == nil {
+		return
+	}
+	if runes := []rune(text); len(runes) > maxTold {
+		text = "…" + string(runes[len(runes)-maxTold:])
+	}
+	w.report(engine.Progress{Done: int64(len(w.new)), Total: int64(w.o.MaxNewTokens), Unit: "tokens", Message: text})
+}
+
+func (w *writing) output(why string) engine.Output {
+	text := w.p.tok.Decode(w.new, true)
+	if at := stopAt(text, w.o.Stop); at >= 0 {
+		text = text[:at]
+	}
+	return engine.Output{GeneratedText: &text, FinishReason: why, PromptTokens: len(w.prompt), GeneratedTokens: len(w.new)}
+}
+
+// step has the model read tokens, and returns the logits of the last if they
+// are wanted.
+func (w *writing) step(ctx context.Context, ids []int64, wanted bool) ([]float32, error) {
+	out, err := w.s.RunKept(ctx, w.inputs(ids), w.kept(wanted))
+	if err != nil {
+		return nil, err
+	}
+	w.past += len(ids)
+	if !wanted {
+		return nil, nil
+	}
+	t := out["logits"]
+	if t == nil || len(t.Shape) != 3 || t.Shape[2] < 1 {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "the model's logits are not [batch, tokens, vocabulary]")
+	}
+	values, err := engine.Values[float32](t)
+	if err != nil {
+		return nil, err
+	}
+	return values[len(values)-int(t.Shape[2]):], nil
+}
+
+// inputs are those of a step but for the past, unless there is none.
+func (w *writing) inputs(ids []int64) engine.Tensors {
+	n := len(ids)
+	mask, positions := make([]int64, w.past+n), make([]int64, n)
+	for i := range mask {
+		mask[i] = 1
+	}
+	for i := range positions {
+		positions[i] = int64(w.past + i)
+	}
+	in := engine.Tensors{
+		"input_ids":      engine.NewTensor([]int64{1, int64(n)}, ids),
+		"attention_mask": engine.NewTensor([]int64{1, int64(w.past + n)}, mask),
+	}
+	if w.p.memory.positions {
+		in["position_ids"] = engine.NewTensor([]int64{1, int64(n)}, positions)
+	}
+	if w.past == 0 {
+		for _, v := range w.p.memory.past {
+			in[v.Name] = &engine.Tensor{DType: v.DType, Shape: []int64{1, v.Shape[1], 0, v.Shape[3]}}
+		}
+	}
+	return in
+}
+
+// kept says that the past comes from what is kept, and what is computed of it
+// stays; logits that nobody wants stay too, rather than being sent.
+func (w *writing) kept(wanted bool) engine.Kept {
+	k := engine.Kept{Take: map[string]string{}, Keep: map[string]string{}}
+	for past, present := range w.p.memory.present {
+		k.Keep[present] = w.name + present
+		if w.past > 0 {
+			k.Take[past] = w.name + present
+		}
+	}
+	if !wanted {
+		k.Keep["logits"] = w.name + "logits"
+	}
+	return k
+}
+
+// forget frees what is kept, also when ctx is done.
+func (w *writing) forget(ctx context.Context) {
+	names := []string{w.name + "logits"}
+	for _, present := range w.p.memory.present {
+		names = append(names, w.name+present)
+	}
+	_ = w.s.Forget(context.WithoutCancel(ctx), names...) // a session that is gone keeps nothing
+}
