@@ -152,7 +152,7 @@ func (c *cli) plugIns(a *app) *engine.Registry {
 		r.RegisterProvider(p)
 	}
 	for _, t := range []engine.Task{
-		tasks.FeatureExtraction(), tasks.TextClassification(), tasks.TokenClassification(), tasks.QuestionAnswering(), tasks.FillMask(),
+		tasks.FeatureExtraction(), tasks.SentenceSimilarity(), tasks.TextClassification(), tasks.TokenClassification(), tasks.QuestionAnswering(), tasks.FillMask(),
 		tasks.ZeroShotClassification(), tasks.TextRanking(), tasks.ImageClassification(), tasks.ObjectDetection(), tasks.ImageSegmentation(),
 		tasks.ImageFeatureExtraction(), tasks.ImageToText(), tasks.DepthEstimation(), tasks.ZeroShotImageClassification(),
 		tasks.AutomaticSpeechRecognition(), tasks.VoiceActivityDetection(), tasks.AudioClassification(),

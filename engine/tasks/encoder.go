@@ -43,17 +43,48 @@ func (e encoder) check() error {
 	return nil
 }
 
-// loadTokenizer reads tokenizer.json.
+// loadTokenizer reads tokenizer.json, or where there is none the older files.
 func loadTokenizer(m *engine.Model) (*tokenizer.Tokenizer, error) {
-	data, err := m.ReadFile("tokenizer.json", maxTokenizer)
+	name := "tokenizer.json"
+	switch {
+	case m.Has(name):
+	case m.Has("vocab.txt"):
+		name = "vocab.txt"
+	case m.Has("vocab.json") && m.Has("merges.txt"):
+		name = "vocab.json"
+	}
+	data, err := m.ReadFile(name, maxTokenizer)
 	if err != nil {
 		return nil, err
 	}
-	tok, err := tokenizer.Load(data)
+	var tok *tokenizer.Tokenizer
+	if name == "tokenizer.json" {
+		tok, err = tokenizer.Load(data)
+	} else {
+		tok, err = olderTokenizer(m, name, data)
+	}
 	if err != nil {
-		return nil, engine.Errorf(engine.ErrModelInvalid, "tokenizer.json: %w", err)
+		return nil, engine.Errorf(engine.ErrModelInvalid, "%s: %w", name, err)
 	}
 	return tok, nil
+}
+
+// olderTokenizer makes a tokenizer of a vocabulary and settings.
+func olderTokenizer(m *engine.Model, name string, vocab []byte) (*tokenizer.Tokenizer, error) {
+	var s tokenizer.Settings
+	for _, file := range []string{"special_tokens_map.json", "tokenizer_config.json"} {
+		if _, err := readJSON(m, file, &s); err != nil {
+			return nil, err
+		}
+	}
+	if name == "vocab.txt" {
+		return tokenizer.FromWordPiece(vocab, s)
+	}
+	merges, err := m.ReadFile("merges.txt", maxTokenizer)
+	if err != nil {
+		return nil, err
+	}
+	return tokenizer.FromBytePairs(vocab, merges, s)
 }
 
 // output returns the output of a name, or else the only one of float32.

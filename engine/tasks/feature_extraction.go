@@ -30,8 +30,11 @@ A vector (embedding) for each text. Equal meaning gives a cosine near 1.
 | parameter | default | meaning |
 |---|---|---|
 | similarity | false | also return the cosine of each pair of inputs |
-| pooling | the model's | mean, cls or max: how the token vectors become one |
+| pooling | the model's | mean, cls, max, mean_sqrt_len, weightedmean or lasttoken: how the token vectors become one |
 | normalize | the model's | scale each vector to length 1 |
+| dimensions | all | keep only the first so many numbers (for Matryoshka models) |
+| prompt | | put this before each text, as in "query: " |
+| prompt_name | the model's default | or the prompt of this name in config_sentence_transformers.json |
 | max_length | the model's | tokens beyond this are cut off, and truncated_input says so |
 
 Each output has dim, norm (length before normalisation), truncated_input, and preview or, with detail full, embedding.
@@ -51,6 +54,10 @@ const tokenBudget = 512
 
 // Load reads the tokenizer and settings.
 func (featureExtraction) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
+	return loadEmbedder(m)
+}
+
+func loadEmbedder(m *engine.Model) (*embedder, error) {
 	e, g, err := loadEncoder(m)
 	if err != nil {
 		return nil, err
@@ -90,11 +97,11 @@ func (p *embedder) Run(ctx context.Context, s engine.Sessions, r engine.Request)
 	return p.serve(ctx, s, r, textWork{
 		parameters: &o,
 		encode: func(item engine.Item) ([]tokenizer.Encoding, error) {
-			return []tokenizer.Encoding{p.tok.Encode(item.Text, o.MaxLength)}, nil
+			return []tokenizer.Encoding{p.tok.Encode(o.Prompt+item.Text, o.MaxLength)}, nil
 		},
 		wants: []want{{output: p.output}},
 		take: func(i int, t passage, rows []row) error {
-			v, err := pool(o.Pooling, rows[0], len(t.IDs))
+			v, err := o.vector(rows[0], len(t.IDs))
 			found[i] = embedded{v, &t.Truncated}
 			return err
 		},

@@ -24,9 +24,9 @@ func settle(r engine.Request, o any) error {
 	return nil
 }
 
-// A passage is a text as the model reads it: an input, or a part of one.
+// A passage is a text as the model reads it: an input, or one part of so many.
 type passage struct {
-	item int
+	item, part, of int
 	tokenizer.Encoding
 }
 
@@ -55,8 +55,8 @@ func (e encoder) serve(ctx context.Context, s engine.Sessions, r engine.Request,
 		if err != nil {
 			return a, inInput(r, i, err)
 		}
-		for _, e := range encoded {
-			passages = append(passages, passage{i, e})
+		for part, e := range encoded {
+			passages = append(passages, passage{i, part, len(encoded), e})
 		}
 		if ctx.Err() != nil {
 			return a, ctx.Err()

@@ -19,27 +19,52 @@ func pool(how string, r row, tokens int) ([]float32, error) {
 	return nil, engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; vectors need [batch, dim] or [batch, tokens, dim]", r.shape)
 }
 
+// poolings are how vectors of tokens become one.
+var poolings = []string{"mean", "cls", "max", "mean_sqrt_len", "weightedmean", "lasttoken"}
+
 // poolTokens combines the vectors of a text's tokens, padding not among them.
 func poolTokens(how string, tokens []float32, dim int) []float32 {
-	out := slices.Clone(tokens[:dim])
-	if how == "cls" {
+	n := len(tokens) / dim
+	switch how {
+	case "cls":
+		return slices.Clone(tokens[:dim])
+	case "lasttoken":
+		return slices.Clone(tokens[len(tokens)-dim:])
+	case "max":
+		out := slices.Clone(tokens[:dim])
+		for i, v := range tokens {
+			out[i%dim] = max(out[i%dim], v)
+		}
 		return out
 	}
-	for at := dim; at < len(tokens); at += dim {
-		for d := range out {
-			if v := tokens[at+d]; how == "mean" {
-				out[d] += v
-			} else if v > out[d] {
-				out[d] = v
-			}
-		}
+	out := make([]float32, dim)
+	scale, weight := 1/float32(n), func(int) float32 { return 1 }
+	switch how {
+	case "mean_sqrt_len":
+		scale = 1 / float32(math.Sqrt(float64(n)))
+	case "weightedmean": // later ones count more
+		scale, weight = 2/float32(n*(n+1)), func(token int) float32 { return float32(token + 1) }
 	}
-	if n := float32(len(tokens) / dim); how == "mean" {
-		for d := range out {
-			out[d] /= n
-		}
+	for i, v := range tokens {
+		out[i%dim] += v * weight(i/dim)
+	}
+	for d := range out {
+		out[d] *= scale
 	}
 	return out
+}
+
+// cosine is how alike the directions of two vectors are; nothing is like a
+// vector of zeros.
+func cosine(a, b []float32) float64 {
+	dot := 0.0
+	for d := range a {
+		dot += float64(a[d]) * float64(b[d])
+	}
+	if scale := norm(a) * norm(b); scale > 0 {
+		return dot / scale
+	}
+	return 0
 }
 
 func norm(v []float32) float64 {
@@ -56,14 +81,7 @@ func cosines(vs [][]float32) [][]float64 {
 	for i, a := range vs {
 		out[i] = make([]float64, len(vs))
 		for j, b := range vs {
-			dot := 0.0
-			for d := range a {
-				dot += float64(a[d]) * float64(b[d])
-			}
-			if scale := norm(a) * norm(b); scale > 0 {
-				dot /= scale
-			}
-			out[i][j] = math.Round(dot*1e4) / 1e4
+			out[i][j] = math.Round(cosine(a, b)*1e4) / 1e4
 		}
 	}
 	return out

@@ -87,11 +87,11 @@ func (p *zeroShotPipeline) Run(ctx context.Context, s engine.Sessions, r engine.
 		parameters: &o,
 		encode:     func(item engine.Item) ([]tokenizer.Encoding, error) { return p.hypotheses(item, o) },
 		wants:      []want{{output: p.logits}},
-		take: func(i int, t passage, rows []row) (err error) {
+		take: func(_ int, t passage, rows []row) (err error) {
 			if logits[t.item] == nil {
-				logits[t.item] = make([][]float32, len(o.Labels))
+				logits[t.item] = make([][]float32, t.of)
 			}
-			logits[t.item][i%len(o.Labels)], err = labelScores(rows[0])
+			logits[t.item][t.part], err = labelScores(rows[0])
 			return err
 		},
 		finish: func(a *engine.Answer) error {

@@ -1,0 +1,94 @@
+package tasks
+
+import (
+	"context"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
+)
+
+// SentenceSimilarity returns the task "sentence-similarity": how alike a
+// sentence and others are, by the model of a feature-extraction.
+func SentenceSimilarity() engine.Task { return sentenceSimilarity{} }
+
+type sentenceSimilarity struct{}
+
+var _ engine.Documenter = sentenceSimilarity{}
+
+func (sentenceSimilarity) Name() string { return "sentence-similarity" }
+
+// Doc describes the parameters.
+func (sentenceSimilarity) Doc() string {
+	return `# sentence-similarity
+
+How alike a sentence and others are. Each input is a record {"source_sentence": "…", "sentences": ["…", "…"]}.
+
+Parameters are those of feature-extraction: pooling, dimensions, prompt, prompt_name and max_length.
+
+Each output has item, index (which of the sentences) and score, the cosine: 1 for the same meaning, around 0 for nothing in common. Outputs are
+in the order of the sentences. The model is one for feature-extraction.
+`
+}
+
+// Load reads the tokenizer and settings.
+func (sentenceSimilarity) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
+	e, err := loadEmbedder(m)
+	return &comparer{e}, err
+}
+
+type comparer struct{ *embedder }
+
+// similarityRecord is an input.
+type similarityRecord struct {
+	Source    string   `json:"source_sentence"`
+	Sentences []string `json:"sentences"`
+}
+
+// Run compares the sentences.
+func (p *comparer) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
+	o := p.settings
+	vectors := make([][][]float32, len(r.Items)) // of each input, the source first
+	return p.serve(ctx, s, r, textWork{
+		parameters: &o,
+		encode: func(item engine.Item) ([]tokenizer.Encoding, error) {
+			record, err := similarityOf(item)
+			out := []tokenizer.Encoding{p.tok.Encode(o.Prompt+record.Source, o.MaxLength)}
+			for _, text := range record.Sentences {
+				out = append(out, p.tok.Encode(o.Prompt+text, o.MaxLength))
+			}
+			return out, err
+		},
+		wants: []want{{output: p.output}},
+		take: func(_ int, t passage, rows []row) (err error) {
+			if vectors[t.item] == nil {
+				vectors[t.item] = make([][]float32, t.of)
+			}
+			vectors[t.item][t.part], err = o.vector(rows[0], len(t.IDs))
+			return err
+		},
+		finish: func(a *engine.Answer) error {
+			for i, v := range vectors {
+				for k := range v[1:] {
+					a.Outputs = append(a.Outputs, engine.Output{Item: i, Index: &k, Score: score6(cosine(v[0], v[k+1]))})
+				}
+			}
+			return nil
+		},
+	})
+}
+
+// similarityOf reads an input.
+func similarityOf(item engine.Item) (similarityRecord, error) {
+	var record similarityRecord
+	if item.Record == nil {
+		return record, engine.Errorf(engine.ErrInvalidArgument, "the input is a text").
+			WithHint("pass records: [{\"source_sentence\":\"…\",\"sentences\":[\"…\"]}], or feature-extraction with {\"similarity\":true}")
+	}
+	if err := readRecord(item.Record, &record); err != nil {
+		return record, err
+	}
+	if record.Source == "" || len(record.Sentences) == 0 {
+		return record, engine.Errorf(engine.ErrInvalidArgument, "a record needs both source_sentence and sentences")
+	}
+	return record, nil
+}
