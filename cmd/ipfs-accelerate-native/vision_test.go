@@ -30,7 +30,7 @@ var visionTasks = map[string]engine.Task{}
 func init() {
 	for _, t := range []engine.Task{
 		tasks.ImageClassification(), tasks.ImageFeatureExtraction(), tasks.ObjectDetection(), tasks.ImageSegmentation(), tasks.DepthEstimation(), tasks.ZeroShotImageClassification(),
-		tasks.AudioClassification(), tasks.AutomaticSpeechRecognition(),
+		tasks.AudioClassification(), tasks.AutomaticSpeechRecognition(), tasks.TabularClassification(), tasks.TabularRegression(),
 	} {
 		visionTasks[t.Name()] = t
 	}
@@ -165,18 +165,41 @@ func (g golden) compare(t *testing.T, run func(engine.Request) (engine.Answer, e
 	}
 }
 
-// visionGoldens are what transformers answers, see testdata/vision.
-func visionGoldens(t *testing.T) []golden {
+// goldensOf are what the reference answers, see the folder's make.py.
+func goldensOf(t *testing.T, dir string) []golden {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(vision, "goldens.json"))
+	data, err := os.ReadFile(filepath.Join(dir, "goldens.json"))
 	must(t, err)
 	var all []golden
 	must(t, json.Unmarshal(data, &all))
 	return all
 }
 
+func TestTabular(t *testing.T) {
+	const dir = "testdata/tabular"
+	for _, g := range goldensOf(t, dir) {
+		t.Run(g.Model, func(t *testing.T) {
+			m := folder(t, filepath.Join(dir, g.Model))
+			g.compare(t, pipeline(t, visionTasks[g.Task], m), g.items(t))
+			enginetest.TestTask(t, visionTasks[g.Task], m, &opener{t: t, p: newProvider(t, runner.Options{}), m: m}, engine.Request{Items: g.items(t)})
+		})
+	}
+	run := pipeline(t, tasks.TabularClassification(), folder(t, dir+"/named"))
+	for name, record := range map[string]string{
+		"missing": `{"animal":"cat","weight":1}`, "unknown": `{"animal":"cat","weight":1,"age":1,"color":"red"}`, "type": `{"animal":3,"weight":1,"age":1}`,
+		"fraction": `{"animal":"cat","weight":1,"age":1.5}`, "list": `[1,2]`,
+	} {
+		if _, err := run(engine.Request{Items: []engine.Item{{Record: json.RawMessage(record)}}}); !isCode(err, engine.ErrInvalidArgument) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := run(engine.Request{Items: texts("cat")}); !isCode(err, engine.ErrInvalidArgument) {
+		t.Errorf("a text: %v", err)
+	}
+}
+
 func TestVision_equalsReference(t *testing.T) {
-	for _, g := range visionGoldens(t) {
+	for _, g := range goldensOf(t, vision) {
 		t.Run(g.Model, func(t *testing.T) {
 			g.compare(t, pipeline(t, visionTasks[g.Task], folder(t, filepath.Join(vision, g.Model))), files(t, vision, g.names(t)...))
 		})
@@ -184,7 +207,7 @@ func TestVision_equalsReference(t *testing.T) {
 }
 
 func TestVision_conforms(t *testing.T) {
-	for _, g := range visionGoldens(t) {
+	for _, g := range goldensOf(t, vision) {
 		t.Run(g.Model, func(t *testing.T) {
 			m := folder(t, filepath.Join(vision, g.Model))
 			r := engine.Request{Items: files(t, vision, g.names(t)...), Parameters: g.Cases[0].Parameters}

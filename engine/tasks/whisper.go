@@ -93,7 +93,7 @@ func roleFile(m *engine.Model, role string) string {
 func (p *whisper) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := speech{Task: "transcribe"}
 	return serveSounds(ctx, s, r, &o, audio.Rate, func(i int, samples []float32, a *engine.Answer) error {
-		said, err := p.transcribe(ctx, s, o, samples)
+		said, err := p.transcribe(ctx, s, o, samples, r.Progress)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ type utterance struct {
 }
 
 // transcribe hears a sound: at once if it is short, else window by window.
-func (p *whisper) transcribe(ctx context.Context, s engine.Sessions, o speech, samples []float32) ([]utterance, error) {
+func (p *whisper) transcribe(ctx context.Context, s engine.Sessions, o speech, samples []float32, progress func(engine.Progress)) ([]utterance, error) {
 	if len(samples) <= whisperSeconds*audio.Rate {
 		padded := make([]float32, whisperSeconds*audio.Rate)
 		copy(padded, samples)
@@ -144,7 +144,11 @@ func (p *whisper) transcribe(ctx context.Context, s engine.Sessions, o speech, s
 		}
 		said, heard, _ := p.utterances(tokens, at, n)
 		out = append(out, said...)
-		at += max(heard, leastHeard)
+		at = min(at+max(heard, leastHeard), frames)
+		if progress != nil {
+			const perSecond = audio.Rate / audio.Hop
+			progress(engine.Progress{Done: int64(at / perSecond), Total: int64(frames / perSecond), Unit: "seconds", Message: p.text(out)})
+		}
 	}
 	return out, nil
 }

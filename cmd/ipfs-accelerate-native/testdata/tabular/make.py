@@ -1,0 +1,52 @@
+"""Makes small models of tables, and what scikit-learn answers with them.
+
+Made with scikit-learn 1.9.1, skl2onnx 1.20.0 and onnx 1.23.2; usage: make.py OUT, where this file lies.
+"""
+import json
+import os
+import sys
+
+import numpy as np
+import pandas as pd
+from skl2onnx import to_onnx
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+out = sys.argv[1]
+rng = np.random.default_rng(20261123)
+n = 200
+table = pd.DataFrame({
+    "animal": rng.choice(["cat", "dog", "fox"], n), "weight": rng.normal(5, 2, n).astype(np.float32), "age": rng.integers(0, 15, n).astype(np.int64)})
+kind = np.where(table.animal == "cat", "house", np.where(table.weight > 5, "yard", "wood"))
+price = (table.weight * 3 + table.age * 0.5 + (table.animal == "fox") * 7).to_numpy(np.float32)
+columns = lambda: ColumnTransformer([("names", OneHotEncoder(), ["animal"]), ("numbers", StandardScaler(), ["weight", "age"])])
+ROWS = [{"animal": "cat", "weight": 4.5, "age": 3}, {"animal": "fox", "weight": 7.25, "age": 1}, {"animal": "dog", "weight": 5.0, "age": 14}]
+rows = pd.DataFrame(ROWS).astype({"weight": np.float32})
+goldens = []
+
+
+def save(name, model, given, **more):
+    os.makedirs(f"{out}/{name}", exist_ok=True)
+    with open(f"{out}/{name}/model.onnx", "wb") as f:
+        f.write(to_onnx(model, given, target_opset=17, **more).SerializeToString())
+
+
+classes = lambda m, x: [[{"label": str(label), "score": float(max(p))}] for label, p in zip(m.predict(x), m.predict_proba(x))]
+m = make_pipeline(columns(), LogisticRegression(max_iter=1000)).fit(table, kind)
+save("named", m, table[:1], options={"zipmap": False})
+goldens.append({"model": "named", "task": "tabular-classification", "inputs": ROWS, "cases": [{"parameters": {}, "answers": classes(m, rows)}]})
+m = make_pipeline(columns(), LinearRegression()).fit(table, price)
+save("price", m, table[:1])
+goldens.append({"model": "price", "task": "tabular-regression", "inputs": ROWS, "cases": [{"parameters": {}, "answers": [[{"score": float(v)}] for v in m.predict(rows)]}]})
+numbers = table[["weight", "age"]].to_numpy(np.float32)
+m = RandomForestClassifier(5, max_depth=3, random_state=1).fit(numbers, (table.weight > 5).astype(int))
+save("forest", m, numbers[:1], options={"zipmap": False})
+with open(f"{out}/forest/config.json", "w") as f:
+    json.dump({"sklearn": {"columns": ["weight", "age"]}}, f)
+few = [{k: r[k] for k in ("weight", "age")} for r in ROWS]
+goldens.append({"model": "forest", "task": "tabular-classification", "inputs": few, "cases": [{"parameters": {}, "answers": classes(m, rows[["weight", "age"]].to_numpy(np.float32))}]})
+with open(f"{out}/goldens.json", "w") as f:
+    json.dump(goldens, f, indent=1)
