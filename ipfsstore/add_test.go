@@ -16,6 +16,7 @@ import (
 // TestAdd_goldenCIDs adds single files; the folder is in
 // [TestAdd_bothProfilesAsKubo].
 func TestAdd_goldenCIDs(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile("testdata/cids.json")
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +36,7 @@ func TestAdd_goldenCIDs(t *testing.T) {
 }
 
 func TestAdd_linksInsteadOfCopying(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	src := filepath.Join(dir, "tokenizer.json")
 	if err := os.Chmod(src, 0o640); err != nil {
@@ -59,6 +61,7 @@ func TestAdd_linksInsteadOfCopying(t *testing.T) {
 }
 
 func TestAdd_copies(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	src := filepath.Join(dir, "tokenizer.json")
 	mustAdd(t, s, dir, ipfsstore.AddOptions{})
@@ -77,6 +80,7 @@ func TestAdd_copies(t *testing.T) {
 }
 
 func TestAdd_singleFile(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	a := mustAdd(t, s, filepath.Join(modelFolder(t), "onnx", "model.onnx"), ipfsstore.AddOptions{Name: "one:v2", Pin: true})
 	sameTree(t, a, map[string][]byte{"model.onnx": modelFiles()["onnx/model.onnx"]})
@@ -86,6 +90,7 @@ func TestAdd_singleFile(t *testing.T) {
 }
 
 func TestAdd_symlinks(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	link := func(name, target string) {
 		t.Helper()
@@ -121,6 +126,7 @@ func TestAdd_symlinks(t *testing.T) {
 }
 
 func TestAdd_refuses(t *testing.T) {
+	t.Parallel()
 	dir := modelFolder(t)
 	s := openStoreIn(t, filepath.Join(dir, "store"))
 	for name, c := range map[string]struct {
@@ -139,6 +145,7 @@ func TestAdd_refuses(t *testing.T) {
 }
 
 func TestAdd_changedMeanwhile(t *testing.T) {
+	t.Parallel()
 	dir, s := t.TempDir(), openStore(t)
 	p := filepath.Join(dir, "growing")
 	if err := os.WriteFile(p, stream("x", 20<<20), 0o644); err != nil {
@@ -174,6 +181,7 @@ func shm(t *testing.T) string {
 }
 
 func TestAdd_otherFileSystem(t *testing.T) {
+	t.Parallel()
 	dir, s := shm(t), openStore(t)
 	writeTree(t, dir, map[string][]byte{"small": []byte("x")})
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{})
@@ -196,6 +204,7 @@ func TestAdd_otherFileSystem(t *testing.T) {
 }
 
 func TestAdd_renamesASingleFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	writeTree(t, dir, map[string][]byte{"one": []byte("x"), "two": []byte("x")})
 	from := openStore(t)
@@ -214,6 +223,7 @@ func TestAdd_renamesASingleFile(t *testing.T) {
 
 // TestAdd_sweepsLeftovers finds what a killed process may have left.
 func TestAdd_sweepsLeftovers(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	left := map[string][]byte{
 		"blobs/bafkx":     {},
@@ -231,6 +241,7 @@ func TestAdd_sweepsLeftovers(t *testing.T) {
 }
 
 func TestAdd_atOnce(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	other := openStoreIn(t, ipfsstore.Dir(s))
 	var wg sync.WaitGroup

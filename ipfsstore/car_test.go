@@ -53,6 +53,7 @@ func carBlocks(t testing.TB, s *ipfsstore.Store, root string) map[cid.Cid][]byte
 }
 
 func TestCAR_roundTrip(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	car := export(t, from, root)
 	s := openStore(t)
@@ -81,6 +82,7 @@ func TestCAR_roundTrip(t *testing.T) {
 }
 
 func TestCAR_anyOrder(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	secs := sections(t, export(t, from, root))
 	rng := seeded(t)
@@ -93,6 +95,7 @@ func TestCAR_anyOrder(t *testing.T) {
 }
 
 func TestCAR_broken(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	car := export(t, from, root)
 	secs := sections(t, car)

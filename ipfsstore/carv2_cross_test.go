@@ -20,6 +20,7 @@ import (
 // What the reference reader makes of our CARs of both versions: the same root,
 // the same blocks, and a sound index.
 func TestExport_readByReference(t *testing.T) {
+	t.Parallel()
 	s, dir := openStore(t), modelFolder(t)
 	for _, profile := range ipfsstore.Profiles() {
 		a := mustAdd(t, s, dir, ipfsstore.AddOptions{Profile: profile})
@@ -89,6 +90,7 @@ func referenceIndex(t *testing.T, data []byte, want map[cid.Cid][]byte) {
 
 // What the reference writer writes, with the blocks in any order, is imported.
 func TestImport_writtenByReference(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	id, err := cid.Decode(root)
 	if err != nil {

@@ -31,6 +31,7 @@ func editInPlace(t *testing.T, p string) {
 }
 
 func TestOpen_changedFile(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "m"})
 	whole := gateway(t, "whole", func() *ipfsstore.Store {
@@ -72,6 +73,7 @@ func TestOpen_changedFile(t *testing.T) {
 }
 
 func TestOpen_harmlessChanges(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "m"})
 	src := filepath.Join(dir, "tokenizer.json")
@@ -96,6 +98,7 @@ func TestOpen_harmlessChanges(t *testing.T) {
 }
 
 func TestOpen_sharedFilesNeedNoSecondHash(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "a"})
 	part := mustAdd(t, s, filepath.Join(dir, "onnx"), ipfsstore.AddOptions{Name: "b"})
@@ -116,6 +119,7 @@ func TestOpen_sharedFilesNeedNoSecondHash(t *testing.T) {
 }
 
 func TestOpen_path(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	a := mustAdd(t, s, modelFolder(t), ipfsstore.AddOptions{})
 	d, err := s.Open(t.Context(), "/ipfs/"+a.Root+"/onnx")
@@ -134,6 +138,7 @@ func TestOpen_path(t *testing.T) {
 }
 
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "m"})
 	if err := s.Verify(t.Context(), "m"); err != nil {
@@ -154,6 +159,7 @@ func TestVerify(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "one", Pin: true})
 	mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "two"})
@@ -189,6 +195,7 @@ func TestRemove(t *testing.T) {
 }
 
 func TestStore_openWhileRemoved(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	other := openStoreIn(t, ipfsstore.Dir(s))
 	var wg sync.WaitGroup

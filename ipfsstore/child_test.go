@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -29,6 +30,9 @@ func TestMain(m *testing.M) {
 		f := strings.Split(args, "|")
 		fmt.Println("end:", childJobs[f[0]](f[1:]))
 		return
+	}
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait for the disk more than for processors
+		panic(err)
 	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"),
 		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),

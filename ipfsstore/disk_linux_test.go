@@ -47,6 +47,7 @@ func nothingHalf(t *testing.T, s *ipfsstore.Store) {
 }
 
 func TestStore_diskFull(t *testing.T) {
+	t.Parallel()
 	whole, dir := openStore(t), modelFolder(t)
 	root := mustAdd(t, whole, dir, ipfsstore.AddOptions{}).Root
 	var car bytes.Buffer
@@ -91,6 +92,7 @@ func TestStore_diskFull(t *testing.T) {
 // TestStore_noRoomForRecords fills the disk to the last byte, where files can
 // still be linked: only what the store itself writes does not fit.
 func TestStore_noRoomForRecords(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, 2*mib)
 	dir, filler := filepath.Join(disk, "model"), filepath.Join(disk, "filler")
 	writeTree(t, dir, map[string][]byte{"a": stream("a", 1000), "b": stream("b", 1000)})

@@ -15,6 +15,7 @@ import (
 // TestOpen_mtimeRestored edits a file and gives it its time back: the change time
 // tells.
 func TestOpen_mtimeRestored(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "m"})
 	src := filepath.Join(dir, "tokenizer.json")
@@ -34,6 +35,7 @@ func TestOpen_mtimeRestored(t *testing.T) {
 // TestGateway_truncatedWhileServing cuts a file while it is on its way out: the
 // answer breaks off, what came of it is right, and the server goes on.
 func TestGateway_truncatedWhileServing(t *testing.T) {
+	t.Parallel()
 	const size = 64 << 20
 	dir, s := filepath.Join(t.TempDir(), "m"), openStore(t)
 	writeTree(t, dir, map[string][]byte{"big": stream("b", size), "small": []byte("x")})
@@ -77,6 +79,7 @@ func TestGateway_truncatedWhileServing(t *testing.T) {
 // TestFetch_repairsWithANewFile fetches an edited file again: the user's own file
 // keeps what they wrote.
 func TestFetch_repairsWithANewFile(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{})
 	other := openStore(t)

@@ -28,6 +28,7 @@ func origin(t testing.TB) (*ipfsstore.Store, string) {
 }
 
 func TestFetch_overLoopback(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	s := openStore(t, gateway(t, "first", from))
 	var done []int64
@@ -54,6 +55,7 @@ func TestFetch_overLoopback(t *testing.T) {
 }
 
 func TestFetch_patterns(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	s := openStore(t, gateway(t, "first", from))
 	f, err := s.Fetch(t.Context(), root, ipfsstore.FetchOptions{Files: []string{"*.json"}, Name: "part"})
@@ -91,6 +93,7 @@ func TestFetch_patterns(t *testing.T) {
 }
 
 func TestFetch_path(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	s := openStore(t, gateway(t, "first", from))
 	f, err := s.Fetch(t.Context(), "/ipfs/"+root+"/tokenizer.json", ipfsstore.FetchOptions{Name: "tok"})
@@ -104,6 +107,7 @@ func TestFetch_path(t *testing.T) {
 }
 
 func TestFetch_limits(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	s := openStore(t, gateway(t, "first", from))
 	if _, err := s.Fetch(t.Context(), root, ipfsstore.FetchOptions{MaxBytes: 1 << 20}); !errors.Is(err, ipfsstore.ErrTooLarge) {
@@ -144,6 +148,7 @@ func leafOf(data []byte, i int) string {
 }
 
 func TestFetch_lyingGateway(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	bad := leafOf(modelFiles()["onnx/model.onnx"], 3)
 	liar := storetest.Gateway(t, "liar", flipped(from, bad))
@@ -185,6 +190,7 @@ func mem(t testing.TB, name string, from *ipfsstore.Store, root string) ipfsstor
 }
 
 func TestFetch_badSources(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	gate := make(chan struct{}) // never opened
 	s := openStore(t, storetest.Lying(mem(t, "liar", from, root)), storetest.Dead("dead"),
@@ -209,6 +215,7 @@ func TestFetch_badSources(t *testing.T) {
 }
 
 func TestFetch_slowSourceObeysContext(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	asked := make(chan struct{})
 	s := openStore(t, storetest.Slow(announce{mem(t, "slow", from, root), asked, new(sync.Once)}, make(chan struct{})),
@@ -247,6 +254,7 @@ func (s tiered) Fetch(ctx context.Context, want []cid.Cid, sink func(cid.Cid, []
 }
 
 func TestFetch_tiersInOrder(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	near, far := tiered{mem(t, "near", from, root), "L3", new(atomic.Int64)}, tiered{mem(t, "far", from, root), "L4", new(atomic.Int64)}
 	s := openStore(t, near, far)
@@ -261,6 +269,7 @@ func TestFetch_tiersInOrder(t *testing.T) {
 }
 
 func TestFetch_twentySources(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	rng := seeded(t)
 	for range times(20) {
@@ -299,6 +308,7 @@ func TestFetch_twentySources(t *testing.T) {
 // TestFetch_killed kills a fetching process again and again. However far it was,
 // nothing that is not whole is under a CID, and the next fetch completes.
 func TestFetch_killed(t *testing.T) {
+	t.Parallel()
 	from := openStore(t)
 	dir := t.TempDir()
 	big := map[string][]byte{"big.bin": stream("big", 40<<20), "small.txt": []byte("x")}

@@ -28,6 +28,7 @@ func (c counted) Fetch(ctx context.Context, want []cid.Cid, sink func(cid.Cid, [
 // right, the liar is banned at its first block and not asked again by the same
 // store, and the dead one is given up.
 func TestFetch_fiveSources(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	other := filepath.Join(t.TempDir(), "other")
 	files := map[string][]byte{"big.bin": stream("other", 3<<20)}

@@ -61,6 +61,7 @@ func cardFiles() map[string][]byte {
 }
 
 func TestAdd_huggingFaceCache(t *testing.T) {
+	t.Parallel()
 	plain := filepath.Join(t.TempDir(), "plain")
 	writeTree(t, plain, cardFiles())
 	want := mustAdd(t, openStore(t), plain, ipfsstore.AddOptions{}).Root
@@ -89,6 +90,7 @@ func TestAdd_huggingFaceCache(t *testing.T) {
 }
 
 func TestAdd_huggingFaceCacheRefuses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		spoil func(repo, snapshot string)
 		want  error
@@ -128,6 +130,7 @@ func TestAdd_huggingFaceCacheRefuses(t *testing.T) {
 
 // TestAdd_cacheElsewhere leaves a cache on another file system where it is.
 func TestAdd_cacheElsewhere(t *testing.T) {
+	t.Parallel()
 	repo := hubCache(t, shm(t), modelFiles())
 	s := openStore(t)
 	a := mustAdd(t, s, repo, ipfsstore.AddOptions{})
@@ -205,6 +208,7 @@ func ollamaStore(t testing.TB, dir string) string {
 }
 
 func TestAdd_ollamaStore(t *testing.T) {
+	t.Parallel()
 	store := ollamaStore(t, t.TempDir())
 	manifest := filepath.Join(store, "manifests", "registry.ollama.ai", "library", "tiny", "1b")
 	all, err := ipfsstore.ForeignModels(store)
@@ -232,6 +236,7 @@ func TestAdd_ollamaStore(t *testing.T) {
 }
 
 func TestAdd_reference(t *testing.T) {
+	t.Parallel()
 	dir, s := shm(t), openStore(t)
 	writeTree(t, dir, modelFiles())
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{Reference: true, Name: "far"})
@@ -255,6 +260,7 @@ func TestAdd_reference(t *testing.T) {
 // A model's own folder has links to what is stored by reference; it can be added
 // elsewhere, by who says that they are to be followed.
 func TestAdd_follow(t *testing.T) {
+	t.Parallel()
 	dir, s := shm(t), openStore(t)
 	writeTree(t, dir, modelFiles())
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{Reference: true})
@@ -274,6 +280,7 @@ func TestAdd_follow(t *testing.T) {
 }
 
 func TestAdd_hugeReference(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("no second file system")
 	}
@@ -297,6 +304,7 @@ func TestAdd_hugeReference(t *testing.T) {
 }
 
 func TestAdd_nameTaken(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	a := mustAdd(t, s, modelFolder(t), ipfsstore.AddOptions{Name: "m"})
 	other := filepath.Join(t.TempDir(), "other")

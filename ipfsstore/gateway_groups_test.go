@@ -12,6 +12,7 @@ import (
 // The groups RawRanges and FormatPrecedence of the gateways' conformance suite.
 
 func TestGateway_RawRanges(t *testing.T) {
+	t.Parallel()
 	s, root := origin(t)
 	target := "/ipfs/" + root + "/config.json?format=raw" // "{}\n"
 	for _, c := range []struct {
@@ -54,6 +55,7 @@ func parts(t *testing.T, r answer) []string {
 }
 
 func TestGateway_FormatPrecedence(t *testing.T) {
+	t.Parallel()
 	s, root := origin(t)
 	const raw, car = "application/vnd.ipld.raw", "application/vnd.ipld.car"
 	for _, c := range []struct{ query, accept, want string }{

@@ -41,6 +41,7 @@ type answer struct {
 const rawAccept = "Accept: application/vnd.ipld.raw"
 
 func TestGateway_statuses(t *testing.T) {
+	t.Parallel()
 	s, root := origin(t)
 	none := "bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am"
 	for _, c := range []struct {
@@ -79,6 +80,7 @@ func TestGateway_statuses(t *testing.T) {
 }
 
 func TestGateway_rawHeaders(t *testing.T) {
+	t.Parallel()
 	s, root := origin(t)
 	r := ask(t, s, "GET", "/ipfs/"+root+"/onnx?format=raw", "Accept: application/vnd.ipld.car")
 	block := r.body
@@ -121,6 +123,7 @@ func TestGateway_rawHeaders(t *testing.T) {
 }
 
 func TestGateway_nonASCIIPath(t *testing.T) {
+	t.Parallel()
 	s, dir := openStore(t), filepath.Join(t.TempDir(), "m")
 	writeTree(t, dir, map[string][]byte{"größe ✓": []byte("x")})
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{})
@@ -149,6 +152,7 @@ func carCIDs(t *testing.T, car []byte) []cid.Cid {
 }
 
 func TestGateway_cars(t *testing.T) {
+	t.Parallel()
 	s, root := origin(t)
 	const leaves = 6 // of the model, once
 	for _, c := range []struct {
@@ -190,6 +194,7 @@ func TestGateway_cars(t *testing.T) {
 }
 
 func TestGateway_shardedFolder(t *testing.T) {
+	t.Parallel()
 	dir, s := filepath.Join(t.TempDir(), "many"), openStore(t)
 	files := map[string][]byte{}
 	for i := range 1500 {
@@ -217,6 +222,7 @@ func TestGateway_shardedFolder(t *testing.T) {
 
 // A file that has changed is not served; the rest of its model is.
 func TestGateway_servesOnlyWhatIsRight(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{})
 	leaf := "/ipfs/" + leafOf(modelFiles()["tokenizer.json"], 0) + "?format=raw"
@@ -236,6 +242,7 @@ func TestGateway_servesOnlyWhatIsRight(t *testing.T) {
 }
 
 func TestGateway_abortsABrokenCAR(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{})
 	if r := ask(t, s, "GET", "/ipfs/"+a.Root+"?format=raw"); r.StatusCode != http.StatusOK {

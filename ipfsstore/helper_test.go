@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
@@ -16,15 +17,26 @@ import (
 )
 
 // stream is the deterministic content of the golden folder: block i is
-// sha256("seed:i").
+// sha256("seed:i"). It is made once, and not to be changed.
 func stream(seed string, n int) []byte {
-	out := make([]byte, 0, n+sha256.Size)
-	for i := 0; len(out) < n; i++ {
-		sum := sha256.Sum256([]byte(seed + ":" + strconv.Itoa(i)))
+	streams.Lock()
+	defer streams.Unlock()
+	out := streams.known[seed]
+	text := []byte(seed + ":")
+	for i := len(out) / sha256.Size; len(out) < n; i++ {
+		sum := sha256.Sum256(strconv.AppendInt(text, int64(i), 10))
 		out = append(out, sum[:]...)
 	}
-	return out[:n]
+	streams.known[seed] = out
+	return out[:n:n]
 }
+
+// streams are those that were made so far, by their seeds.
+var streams = struct {
+	sync.Mutex
+
+	known map[string][]byte
+}{known: make(map[string][]byte)}
 
 func writeTree(t testing.TB, dir string, files map[string][]byte) {
 	t.Helper()
@@ -40,9 +52,8 @@ func writeTree(t testing.TB, dir string, files map[string][]byte) {
 }
 
 // goldenFolder writes the folder whose CIDs stand in testdata/cid_folder.json.
-func goldenFolder(t testing.TB) string {
+func goldenFolder(t testing.TB, dir string) string {
 	const kib = 1024
-	dir := t.TempDir()
 	files := map[string][]byte{
 		"config.json":       []byte("{\"model_type\": \"bert\"}\n"),
 		"empty.bin":         {},
@@ -80,6 +91,24 @@ func modelFolder(t testing.TB) string {
 	dir := filepath.Join(t.TempDir(), "model")
 	writeTree(t, dir, modelFiles())
 	return dir
+}
+
+// memDir is a folder in memory, where there is such: for tests to which the disk
+// means nothing.
+func memDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "ipfsstore-") //nolint:usetesting // that is on a disk
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // as much as can be
+	return dir
+}
+
+// memStore is a store in memory, as far as that goes.
+func memStore(t testing.TB) *ipfsstore.Store {
+	t.Helper()
+	return openStoreIn(t, filepath.Join(memDir(t), "store"))
 }
 
 func openStore(t testing.TB, sources ...ipfsstore.Source) *ipfsstore.Store {

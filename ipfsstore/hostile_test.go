@@ -161,6 +161,7 @@ func (f forge) fan() *ipld.Link {
 }
 
 func TestFetch_hostileDAGs(t *testing.T) {
+	t.Parallel()
 	f := forge{t, make(map[cid.Cid][]byte)}
 	x := f.raw([]byte("x"))
 	big := make([]byte, 2<<20+1)
@@ -217,7 +218,7 @@ func TestFetch_hostileDAGs(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
-			if c.want == ipfsstore.ErrTooLarge && !regexp.MustCompile(`more than [0-9]+`).MatchString(err.Error()) {
+			if errors.Is(c.want, ipfsstore.ErrTooLarge) && !regexp.MustCompile(`more than [0-9]+`).MatchString(err.Error()) {
 				t.Errorf("%v does not name the limit", err)
 			}
 			noFileUnderCID(t, s)
@@ -227,6 +228,7 @@ func TestFetch_hostileDAGs(t *testing.T) {
 
 // TestFetch_oddButFair fetches what is unusual and not wrong.
 func TestFetch_oddButFair(t *testing.T) {
+	t.Parallel()
 	f := forge{t, make(map[cid.Cid][]byte)}
 	x := f.raw([]byte("x"))
 	for name, c := range map[string]struct {

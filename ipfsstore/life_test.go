@@ -50,6 +50,7 @@ func namesOf(t *testing.T, s *ipfsstore.Store) []string {
 }
 
 func TestGC(t *testing.T) {
+	t.Parallel()
 	s := lru(t, "a", "b", "c", "d", "e")
 	if _, err := s.Pin(t.Context(), "a", true); err != nil {
 		t.Fatal(err)
@@ -95,6 +96,7 @@ func TestGC(t *testing.T) {
 // TestGC_freesWhatItSays leaves alone what would free nothing, and counts what is
 // shared only when its last user goes.
 func TestGC_freesWhatItSays(t *testing.T) {
+	t.Parallel()
 	s := lru(t, "twin", "linked", "big")
 	root, err := s.Info(t.Context(), "twin")
 	if err != nil {
@@ -133,6 +135,7 @@ func TestGC_freesWhatItSays(t *testing.T) {
 }
 
 func TestStore_limit(t *testing.T) {
+	t.Parallel()
 	s, err := ipfsstore.Open(ipfsstore.Dir(lru(t, "a", "b", "c")), ipfsstore.Options{MaxBytes: 4 * mib})
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +149,7 @@ func TestStore_limit(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	s, dir := openStore(t), modelFolder(t)
 	mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "linked"})
 	u, err := s.Usage(t.Context())
@@ -161,6 +165,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestPin(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	mustAdd(t, s, modelFolder(t), ipfsstore.AddOptions{Name: "m"})
 	for _, pin := range []bool{true, true, false} {
@@ -174,6 +179,7 @@ func TestPin(t *testing.T) {
 }
 
 func TestVerifyAll(t *testing.T) {
+	t.Parallel()
 	s, dir := openStore(t), modelFolder(t)
 	mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "m"})
 	whole := openStore(t)
@@ -206,6 +212,7 @@ func TestVerifyAll(t *testing.T) {
 }
 
 func TestExportFiles(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	symlink(t, "onnx/model.onnx", filepath.Join(dir, "model.onnx"))
 	for _, profile := range ipfsstore.Profiles() {
@@ -230,6 +237,7 @@ func TestExportFiles(t *testing.T) {
 }
 
 func TestExportV2(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	for _, profile := range ipfsstore.Profiles() {
 		a := mustAdd(t, s, dir, ipfsstore.AddOptions{Profile: profile})
@@ -290,6 +298,7 @@ func checkIndex(t *testing.T, car, index []byte) {
 }
 
 func TestArtifact_about(t *testing.T) {
+	t.Parallel()
 	for i, c := range []struct {
 		files         map[string][]byte
 		license, task string

@@ -19,6 +19,7 @@ import (
 // block may come at once) and little more than that, however many sources there
 // are. The clock is not the wall's.
 func TestFetch_limitRate(t *testing.T) {
+	t.Parallel()
 	from, root := origin(t)
 	blocks := carBlocks(t, from, root)
 	var bytes int
@@ -71,6 +72,7 @@ func (o shelf) Read(_ context.Context, _, file string, off, n int64) (io.ReadClo
 // What comes from an origin counts too, in steps that are short enough for the
 // origin not to think that nobody reads.
 func TestFetch_namedLimitRate(t *testing.T) {
+	t.Parallel()
 	const rate, size = 10_000, 1<<20 + 300_000
 	files := map[string][]byte{"a.bin": stream("a", size)}
 	synctest.Test(t, func(t *testing.T) {

@@ -34,6 +34,7 @@ func hubFiles() map[string][]byte {
 }
 
 func TestFetch_named(t *testing.T) {
+	t.Parallel()
 	h := storetest.NewHub(t, storetest.HubOptions{})
 	first := h.Put("org/model", hubFiles())
 	s := hubStore(t, filepath.Join(t.TempDir(), "store"), h)
@@ -95,6 +96,7 @@ func TestFetch_named(t *testing.T) {
 }
 
 func TestFetch_namedPatterns(t *testing.T) {
+	t.Parallel()
 	h := storetest.NewHub(t, storetest.HubOptions{})
 	h.Put("org/model", hubFiles())
 	s := hubStore(t, filepath.Join(t.TempDir(), "store"), h)
@@ -145,6 +147,7 @@ func (c *cut) Write(p []byte) (int, error) {
 }
 
 func TestFetch_namedTruncated(t *testing.T) {
+	t.Parallel()
 	h := storetest.NewHub(t, faulty(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(&cut{w, 1 << 20}, r)
 	}))
@@ -161,6 +164,7 @@ func TestFetch_namedTruncated(t *testing.T) {
 }
 
 func TestFetch_namedLied(t *testing.T) {
+	t.Parallel()
 	h := storetest.NewHub(t, faulty(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		r.URL.Path = strings.TrimSuffix(r.URL.Path, "/")
 		next.ServeHTTP(&flip{ResponseWriter: w}, r)
@@ -190,6 +194,7 @@ func (f *flip) Write(p []byte) (int, error) {
 
 // A fetch that was cancelled goes on where it was.
 func TestFetch_namedResumed(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	var calls atomic.Int64
 	h := storetest.NewHub(t, faulty(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -236,6 +241,7 @@ func largest(t *testing.T, dir string) (n int64) {
 }
 
 func TestFetch_namedAtOnce(t *testing.T) {
+	t.Parallel()
 	h := storetest.NewHub(t, storetest.HubOptions{})
 	h.Put("org/model", hubFiles())
 	dir := filepath.Join(t.TempDir(), "store")
@@ -256,6 +262,7 @@ func TestFetch_namedAtOnce(t *testing.T) {
 
 // What was lost of a model that came from a hub, the hub still has.
 func TestVerify_repairedByTheHub(t *testing.T) {
+	t.Parallel()
 	h := storetest.NewHub(t, storetest.HubOptions{})
 	h.Put("org/model", map[string][]byte{"big.bin": stream("m", 8<<20), "small": {1}})
 	s := hubStore(t, filepath.Join(t.TempDir(), "store"), h)
@@ -279,6 +286,7 @@ func TestVerify_repairedByTheHub(t *testing.T) {
 
 // A model that only says where it is from gives nobody leave to ask there.
 func TestFetch_originThatWasNotNamed(t *testing.T) {
+	t.Parallel()
 	h := storetest.NewHub(t, storetest.HubOptions{})
 	h.Put("org/model", hubFiles())
 	s := hubStore(t, filepath.Join(t.TempDir(), "store"), h)
@@ -297,6 +305,7 @@ func TestFetch_originThatWasNotNamed(t *testing.T) {
 }
 
 func TestAdd_patterns(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	a := mustAdd(t, s, modelFolder(t), ipfsstore.AddOptions{Include: []string{"**/*.json", "onnx/*"}, Exclude: []string{"**/twin.*"}})
 	all := modelFiles()

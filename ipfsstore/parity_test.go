@@ -165,11 +165,11 @@ func TestAdd_sameAsBoxo(t *testing.T) {
 	t.Parallel() // it takes long, and waits much
 	rng := seeded(t)
 	for range times(100) {
-		dir := filepath.Join(t.TempDir(), "tree")
+		dir := filepath.Join(memDir(t), "tree")
 		randomTree(t, rng, dir, 2)
 		for profile, theirs := range profiles {
 			want := newBoxo(theirs).add(t, dir).Cid().String()
-			if a := mustAdd(t, openStore(t), dir, ipfsstore.AddOptions{Profile: profile}); a.Root != want {
+			if a := mustAdd(t, memStore(t), dir, ipfsstore.AddOptions{Profile: profile}); a.Root != want {
 				t.Fatalf("%s: root %s, boxo says %s", profile, a.Root, want)
 			}
 		}
@@ -189,11 +189,11 @@ func TestAdd_shardEdge(t *testing.T) {
 }
 
 func testShardEdge(t *testing.T, profile ipfsstore.Profile, edge int) {
-	dir := filepath.Join(t.TempDir(), "edge")
+	dir := filepath.Join(memDir(t), "edge")
 	for i := range edge - 3 {
 		writeTree(t, dir, map[string][]byte{fmt.Sprintf("%0150d", i): []byte("x")})
 	}
-	s, kinds := openStore(t), map[bool]int{}
+	s, kinds := memStore(t), map[bool]int{}
 	for i := edge - 3; i < edge+3; i++ {
 		writeTree(t, dir, map[string][]byte{fmt.Sprintf("%0150d", i): []byte("x")})
 		n := newBoxo(profiles[profile]).add(t, dir)
@@ -214,6 +214,7 @@ func testShardEdge(t *testing.T, profile ipfsstore.Profile, edge int) {
 // TestFetch_otherProfiles fetches what others made: CIDv0, dag-pb leaves, trees of
 // several levels; and serves it on, block for block.
 func TestFetch_otherProfiles(t *testing.T) {
+	t.Parallel()
 	files := map[string][]byte{"big": stream("b", 9<<20+3), "sub/small": []byte("x"), "empty": {}}
 	dir := filepath.Join(t.TempDir(), "m")
 	writeTree(t, dir, files)

@@ -39,6 +39,7 @@ func licensedFiles() map[string][]byte {
 }
 
 func TestPlan(t *testing.T) {
+	t.Parallel()
 	from, dir := openStore(t), t.TempDir()
 	writeTree(t, dir, licensedFiles())
 	root := mustAdd(t, from, dir, ipfsstore.AddOptions{}).Root
@@ -84,6 +85,7 @@ func TestPlan(t *testing.T) {
 }
 
 func TestPlan_named(t *testing.T) {
+	t.Parallel()
 	h := storetest.NewHub(t, storetest.HubOptions{})
 	h.Put("org/model", licensedFiles())
 	s := hubStore(t, t.TempDir(), h)

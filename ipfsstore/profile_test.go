@@ -35,9 +35,9 @@ func kuboCIDs(t *testing.T) map[ipfsstore.Profile]map[string]string {
 
 func TestAdd_bothProfilesAsKubo(t *testing.T) {
 	t.Parallel() // it takes long, and waits much
-	dir := goldenFolder(t)
+	dir := goldenFolder(t, memDir(t))
 	for profile, want := range kuboCIDs(t) {
-		s := openStore(t)
+		s := memStore(t)
 		hidden := mustAdd(t, s, dir, ipfsstore.AddOptions{Hidden: true, Profile: profile}).Root
 		got := map[string]string{"folder_with_hidden": hidden, "folder": mustAdd(t, s, dir, ipfsstore.AddOptions{Profile: profile}).Root}
 		for _, name := range []string{"many", "model.onnx", "empty.bin"} {
@@ -58,7 +58,7 @@ func TestAdd_bothProfilesAsKubo(t *testing.T) {
 // zeros makes a sparse file of nothing but zeros.
 func zeros(t *testing.T, size int64) string {
 	t.Helper()
-	p := filepath.Join(t.TempDir(), "zeros")
+	p := filepath.Join(memDir(t), "zeros")
 	f, err := os.Create(p)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestAdd_hugeFile(t *testing.T) {
 	if os.Getenv("STRESS") == "1" {
 		p := zeros(t, 8<<30)
 		for profile, want := range kuboCIDs(t) {
-			if a := mustAdd(t, openStore(t), p, ipfsstore.AddOptions{Profile: profile}); a.Root != want["zeros_8GiB"] {
+			if a := mustAdd(t, memStore(t), p, ipfsstore.AddOptions{Profile: profile}); a.Root != want["zeros_8GiB"] {
 				t.Errorf("%s: root %s, Kubo says %s", profile, a.Root, want["zeros_8GiB"])
 			}
 		}
@@ -87,7 +87,7 @@ func TestAdd_hugeFile(t *testing.T) {
 	} {
 		p := zeros(t, size)
 		want := newBoxo(profiles[profile]).add(t, p).Cid().String()
-		if a := mustAdd(t, openStore(t), p, ipfsstore.AddOptions{Profile: profile}); a.Root != want {
+		if a := mustAdd(t, memStore(t), p, ipfsstore.AddOptions{Profile: profile}); a.Root != want {
 			t.Errorf("%s: root %s, boxo says %s", profile, a.Root, want)
 		}
 	}
@@ -95,6 +95,7 @@ func TestAdd_hugeFile(t *testing.T) {
 
 // TestAdd_v0IsServed serves what was added as CIDv0: its leaves are made again.
 func TestAdd_v0IsServed(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	a := mustAdd(t, s, modelFolder(t), ipfsstore.AddOptions{Profile: ipfsstore.ProfileV0})
 	other := openStore(t, gateway(t, "first", s))
@@ -111,6 +112,7 @@ func TestAdd_v0IsServed(t *testing.T) {
 }
 
 func TestAdd_unknownProfile(t *testing.T) {
+	t.Parallel()
 	if _, err := openStore(t).Add(t.Context(), modelFolder(t), ipfsstore.AddOptions{Profile: "v2"}); !errors.Is(err, ipfsstore.ErrInvalidRef) {
 		t.Errorf("%v, want ErrInvalidRef", err)
 	}

@@ -14,6 +14,7 @@ const (
 )
 
 func TestParseRef(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ in, cid, path, name string }{
 		{v1, v1, "", ""},
 		{v0, v0, "", ""},
@@ -43,6 +44,7 @@ func TestParseRef(t *testing.T) {
 }
 
 func TestParseRef_refuses(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]error{
 		"":                        ipfsstore.ErrInvalidRef,
 		"../etc/passwd":           ipfsstore.ErrInvalidRef,
@@ -88,6 +90,7 @@ func FuzzParseRef(f *testing.F) {
 }
 
 func TestPatterns(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		pattern, name string
 		want          bool

@@ -17,6 +17,7 @@ const (
 	batchBytes   = 1 << 20
 	firstHedge   = 150 * time.Millisecond // patience of a source whose speed is unknown
 	shortHedge   = 25 * time.Millisecond
+	tierHedge    = 5 * time.Second // of one that is to be asked only if nearer ones fail
 	retryPause   = 50 * time.Millisecond
 	scoreWeight  = 0.3 // of the newest observation
 	guessedBytes = 256 << 10

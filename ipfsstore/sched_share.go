@@ -59,6 +59,9 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 		}
 		last := t.asked[len(t.asked)-1]
 		left := max(patience, last.donor.leeway(d)) - time.Since(last.started)
+		if !f.mayAsk(d, t) {
+			left += tierHedge
+		}
 		if left <= 0 {
 			return t, 0
 		}

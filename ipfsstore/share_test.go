@@ -27,6 +27,7 @@ func decode(t testing.TB, s string) cid.Cid {
 
 // Other machines get what is shared, as long as it is, and nothing else.
 func TestShare(t *testing.T) {
+	t.Parallel()
 	dir, s := modelFolder(t), openStore(t)
 	a := mustAdd(t, s, dir, ipfsstore.AddOptions{Name: "small"})
 	root, view := decode(t, a.Root), s.Shared()
@@ -71,6 +72,7 @@ func TestShare(t *testing.T) {
 // A block that a shared model has in common with another is served; the other
 // one's own are not.
 func TestShare_common(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	mine, other := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
 	writeTree(t, mine, map[string][]byte{"common": stream("common", 3<<20), "own": stream("a", 99)})
@@ -94,6 +96,7 @@ func TestShare_common(t *testing.T) {
 // A shared file whose bytes happen to be a node does not give away what that
 // node links to.
 func TestShare_nodeInDisguise(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	dir := t.TempDir()
 	writeTree(t, dir, map[string][]byte{"secret": stream("secret", 99)})
@@ -148,6 +151,7 @@ func get(t testing.TB, url string) int {
 
 // Nodes are all that is needed beside the leaves.
 func TestView_nodes(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	a := mustAdd(t, s, modelFolder(t), ipfsstore.AddOptions{})
 	seen := map[cid.Cid]bool{}
@@ -177,6 +181,7 @@ func TestView_nodes(t *testing.T) {
 
 // What is there of a model of which only some files were fetched is served.
 func TestGateway_incomplete(t *testing.T) {
+	t.Parallel()
 	from := openStore(t)
 	a := mustAdd(t, from, modelFolder(t), ipfsstore.AddOptions{})
 	s := openStore(t, gateway(t, "from", from))
