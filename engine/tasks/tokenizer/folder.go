@@ -92,7 +92,7 @@ func FromBytePairs(vocab, merges []byte, s Settings) (*Tokenizer, error) {
 	}
 	level := map[string]any{"type": "ByteLevel", "add_prefix_space": s.PrefixSpace, "trim_offsets": true, "use_regex": true}
 	parts := map[string]any{
-		"pre_tokenizer": level, "decoder": level, "post_processor": level,
+		"pre_tokenizer": level, "decoder": level, "post_processor": map[string]any{"type": "ByteLevel", "trim_offsets": false},
 		"model": map[string]any{"type": "BPE", "vocab": ids, "merges": rules},
 	}
 	switch strings.TrimSuffix(s.Class, "Fast") {
