@@ -191,9 +191,11 @@ func (p *Provider) sessionOptions(plan engine.Plan, device offer) (*ort.SessionO
 		o.SetInterOpNumThreads(1),
 		o.SetCpuMemArena(true),
 		o.AddSessionConfigEntry("session.force_spinning_stop", "1"),
-		o.AddSessionConfigEntry("session.use_env_allocators", "1"),
 		o.AddSessionConfigEntry("session.record_ep_graph_assignment_info", "1"),
 	)
+	if err == nil {
+		err = p.allocate(o)
+	}
 	if err == nil && p.as.Name != "" {
 		err = device.add(p.as, o)
 	}
@@ -204,6 +206,16 @@ func (p *Provider) sessionOptions(plan engine.Plan, device offer) (*ort.SessionO
 		return nil, errors.Join(err, o.Destroy())
 	}
 	return o, nil
+}
+
+// allocate has a session on the processor use the arena of registerArena. For
+// the others it would mean memory of the device without any arena, got and
+// given back in every run.
+func (p *Provider) allocate(o *ort.SessionOptions) error {
+	if p.as.Name != "" {
+		return nil
+	}
+	return o.AddSessionConfigEntry("session.use_env_allocators", "1")
 }
 
 // check turns a message of the shim into an error, and frees it.
