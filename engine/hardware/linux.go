@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,6 +135,21 @@ func linuxGPUs(fsys fs.FS) []GPU {
 	return gpus
 }
 
+// wsl names the GPU of a Windows host, whose PCI address, vendor and number
+// are those of Microsoft's bridge: NVIDIA's if its driver's library is there.
+func wsl(fsys fs.FS, g *GPU) {
+	if g.Vendor != vendorMicrosoft {
+		return
+	}
+	if _, err := fs.Stat(fsys, "usr/lib/wsl/lib/libcuda.so.1"); err == nil {
+		g.Vendor, g.Name = "NVIDIA", "NVIDIA GPU of the Windows host"
+	}
+}
+
+// nvidiaVersion matches the version of NVIDIA's kernel module in
+// /proc/driver/nvidia/version.
+var nvidiaVersion = regexp.MustCompile(`Kernel Module\s+(?:for \S+\s+)?(\d+[\d.]+)`)
+
 func linuxGPU(fsys fs.FS, dir, address string) GPU {
 	vendor, device := readLine(fsys, path.Join(dir, "vendor")), readLine(fsys, path.Join(dir, "device"))
 	g := GPU{PCI: address, Vendor: pciVendor(vendor), Name: readLine(fsys, path.Join(dir, "label"))}
@@ -155,6 +171,10 @@ func linuxGPU(fsys fs.FS, dir, address string) GPU {
 			g.Driver = name
 		}
 	}
+	if found := nvidiaVersion.FindStringSubmatch(readLine(fsys, "proc/driver/nvidia/version")); found != nil && g.Driver == "nvidia" {
+		g.Driver += " " + found[1]
+	}
+	wsl(fsys, &g)
 	return g
 }
 

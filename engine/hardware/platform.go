@@ -7,6 +7,8 @@ const (
 	vendorNVIDIA = "0x10de"
 	vendorAMD    = "0x1002"
 	vendorIntel  = "0x8086"
+
+	vendorMicrosoft = "0x1414"
 )
 
 // platform says what of one platform was seen on h.
