@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -91,7 +92,13 @@ func printInference(w io.Writer, a engine.Inference) {
 	for _, o := range a.Outputs {
 		switch {
 		case o.Box != nil && o.Score != nil:
-			row(w, "%d\t%s\t%.3f\t(%.0f,%.0f)-(%.0f,%.0f)", o.Item, o.Label, *o.Score, o.Box.XMin, o.Box.YMin, o.Box.XMax, o.Box.YMax)
+			row(w, "%d\t%s\t%.3f\t%s", o.Item, found(o), *o.Score, corners(o.Box))
+		case o.Box != nil && o.Area != nil:
+			row(w, "%d\t%s\t%.1f %%\t%s", o.Item, o.Label, *o.Area*100, corners(o.Box))
+		case o.Depth != nil:
+			row(w, "%d\tfrom %.4g to %.4g\t%.4g on average", o.Item, o.Depth.Min, o.Depth.Max, o.Depth.Mean)
+		case len(o.Chunks) > 0:
+			printChunks(w, o)
 		case len(o.Embedding) > 0:
 			row(w, "%d\t%d numbers\t%v", o.Item, o.Dim, o.Embedding)
 		case o.Dim > 0:
@@ -123,12 +130,32 @@ func found(o engine.Output) string {
 	switch {
 	case o.Answer != nil:
 		return fmt.Sprintf("%q", *o.Answer)
+	case o.Text != nil:
+		return *o.Text
 	case o.TokenStr != "":
 		return o.TokenStr + "\t" + o.Sequence
 	case o.Word != "":
 		return o.EntityGroup + o.Entity + "\t" + o.Word
 	}
 	return o.Label
+}
+
+func corners(b *engine.Box) string {
+	return fmt.Sprintf("(%.0f,%.0f)-(%.0f,%.0f)", b.XMin, b.YMin, b.XMax, b.YMax)
+}
+
+// printChunks shows what was heard when.
+func printChunks(w io.Writer, o engine.Output) {
+	for _, c := range o.Chunks {
+		from, to := "", ""
+		if c.Timestamp[0] != nil {
+			from = fmt.Sprintf("%.2f", *c.Timestamp[0])
+		}
+		if c.Timestamp[1] != nil {
+			to = fmt.Sprintf("%.2f", *c.Timestamp[1])
+		}
+		row(w, "%d\t%s–%s s\t%s", o.Item, from, to, cmp.Or(c.Text, o.Label))
+	}
 }
 
 func printMatrix(w io.Writer, m [][]float64) {

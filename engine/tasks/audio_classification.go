@@ -48,7 +48,7 @@ type soundClassifier struct{ waveform }
 func (p *soundClassifier) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	five := 5
 	o := labelling{TopK: &five}
-	return serveSounds(ctx, s, r, &o, p.rate, func(i int, samples []float32, a *engine.Answer) error {
+	return serveSounds(ctx, s, r, hearing{&o, p.rate, []string{""}, func(i int, samples []float32, a *engine.Answer) error {
 		if len(samples) > maxClassified*p.rate {
 			return engine.Errorf(engine.ErrTooLarge, "the sound is longer than %d seconds", maxClassified).WithHint("cut it into parts")
 		}
@@ -61,5 +61,5 @@ func (p *soundClassifier) Run(ctx context.Context, s engine.Sessions, r engine.R
 			a.Outputs = append(a.Outputs, p.config.ranked(i, logits, o.Function, o.TopK)...)
 		}
 		return err
-	})
+	}})
 }

@@ -80,7 +80,7 @@ func (imageToText) Load(_ context.Context, m *engine.Model) (engine.Pipeline, er
 func (p *reader) names(m *engine.Model) error {
 	for _, net := range []*struct {
 		file string
-		into *network3
+		into *ocrModel
 	}{{p.detector, &p.detect}, {p.classifier, &p.classify}, {p.recognizer, &p.recognize}} {
 		if net.file == "" {
 			continue
@@ -92,16 +92,16 @@ func (p *reader) names(m *engine.Model) error {
 		if len(g.Inputs) != 1 || len(g.Outputs) == 0 || g.Inputs[0].DType != engine.Float32 {
 			return engine.Errorf(engine.ErrModelInvalid, "%s does not take one picture", net.file)
 		}
-		*net.into = network3{net.file, g.Inputs[0].Name, g.Outputs[0].Name}
+		*net.into = ocrModel{net.file, g.Inputs[0].Name, g.Outputs[0].Name}
 	}
 	return nil
 }
 
-// A network3 is one of the three models.
-type network3 struct{ file, input, output string }
+// An ocrModel is one of the three models.
+type ocrModel struct{ file, input, output string }
 
 // run puts float32 values through the model.
-func (n network3) run(ctx context.Context, s engine.Sessions, values []float32, shape ...int64) (engine.Tensors, error) {
+func (n ocrModel) run(ctx context.Context, s engine.Sessions, values []float32, shape ...int64) (engine.Tensors, error) {
 	session, err := s.Open(ctx, n.file)
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (n network3) run(ctx context.Context, s engine.Sessions, values []float32, 
 type reader struct {
 	stateless
 	detector, classifier, recognizer string
-	detect, classify, recognize      network3
+	detect, classify, recognize      ocrModel
 	characters                       []string
 	settings                         reading
 }
@@ -139,7 +139,11 @@ func (p *reader) Run(ctx context.Context, s engine.Sessions, r engine.Request) (
 	if err := settle(r, &o); err != nil {
 		return engine.Answer{}, err
 	}
-	if _, err := s.Open(ctx, p.detector); err != nil {
+	files := []string{p.detector, p.recognizer}
+	if p.classifier != "" {
+		files = append(files, p.classifier)
+	}
+	if err := openAll(ctx, s, files...); err != nil {
 		return engine.Answer{}, err
 	}
 	var a engine.Answer

@@ -32,24 +32,43 @@ func seconds(samples int) *float64 {
 	return &s
 }
 
+// openAll opens the models that work will use, so that opening them is not
+// part of its time.
+func openAll(ctx context.Context, s engine.Sessions, files ...string) error {
+	for _, file := range files {
+		if _, err := s.Open(ctx, file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A hearing is what differs between the pipelines of sounds.
+type hearing struct {
+	parameters any // holds the defaults, then what the caller wants
+	rate       int
+	files      []string // the models it uses
+	hear       func(i int, samples []float32, a *engine.Answer) error
+}
+
 // serveSounds does one input after another: the sound is read, then what hear
 // does with it counts as running.
-func serveSounds(ctx context.Context, s engine.Sessions, r engine.Request, o any, rate int, hear func(i int, samples []float32, a *engine.Answer) error) (engine.Answer, error) {
-	if err := settle(r, o); err != nil {
+func serveSounds(ctx context.Context, s engine.Sessions, r engine.Request, w hearing) (engine.Answer, error) {
+	if err := settle(r, w.parameters); err != nil {
 		return engine.Answer{}, err
 	}
-	if _, err := s.Open(ctx, ""); err != nil {
+	if err := openAll(ctx, s, w.files...); err != nil {
 		return engine.Answer{}, err
 	}
 	var a engine.Answer
 	for i, item := range r.Items {
 		began := time.Now()
-		samples, err := readSound(ctx, item, rate)
+		samples, err := readSound(ctx, item, w.rate)
 		if err != nil {
 			return a, inInput(r, i, err)
 		}
 		a.Timings.Preprocess += since(&began)
-		if err := hear(i, samples, &a); err != nil {
+		if err := w.hear(i, samples, &a); err != nil {
 			return a, inInput(r, i, err)
 		}
 		a.Timings.Run += since(&began)

@@ -96,7 +96,7 @@ const (
 // Run spells the sounds.
 func (p *speller) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := speech{Task: "transcribe"}
-	return serveSounds(ctx, s, r, &o, p.rate, func(i int, samples []float32, a *engine.Answer) error {
+	return serveSounds(ctx, s, r, hearing{&o, p.rate, []string{""}, func(i int, samples []float32, a *engine.Answer) error {
 		if o.Timestamps || o.Language != "" || o.Task != "transcribe" {
 			return engine.Errorf(engine.ErrInvalidArgument, "return_timestamps, language and translation are Whisper's; this model spells")
 		}
@@ -114,7 +114,7 @@ func (p *speller) Run(ctx context.Context, s engine.Sessions, r engine.Request) 
 		text := p.spell(ids)
 		a.Outputs = append(a.Outputs, engine.Output{Item: i, Text: &text})
 		return nil
-	})
+	}})
 }
 
 // moments are the likeliest letters, without those that a neighbour has heard

@@ -96,7 +96,7 @@ func (o listening) check() error {
 // Run finds the speech.
 func (p *vad) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := p.settings
-	return serveSounds(ctx, s, r, &o, audio.Rate, func(i int, samples []float32, a *engine.Answer) error {
+	return serveSounds(ctx, s, r, hearing{&o, audio.Rate, []string{""}, func(i int, samples []float32, a *engine.Answer) error {
 		likely, err := p.likely(ctx, s, samples)
 		if err != nil {
 			return err
@@ -108,7 +108,7 @@ func (p *vad) Run(ctx context.Context, s engine.Sessions, r engine.Request) (eng
 		}
 		a.Outputs = append(a.Outputs, out)
 		return nil
-	})
+	}})
 }
 
 // likely is how likely each window is speech. What the model remembers goes

@@ -92,7 +92,7 @@ func roleFile(m *engine.Model, role string) string {
 // Run transcribes the sounds.
 func (p *whisper) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := speech{Task: "transcribe"}
-	return serveSounds(ctx, s, r, &o, audio.Rate, func(i int, samples []float32, a *engine.Answer) error {
+	return serveSounds(ctx, s, r, hearing{&o, audio.Rate, []string{p.encoder, p.decoder, p.past}, func(i int, samples []float32, a *engine.Answer) error {
 		said, err := p.transcribe(ctx, s, o, samples, r.Progress)
 		if err != nil {
 			return err
@@ -104,7 +104,7 @@ func (p *whisper) Run(ctx context.Context, s engine.Sessions, r engine.Request) 
 		}
 		a.Outputs = append(a.Outputs, out)
 		return nil
-	})
+	}})
 }
 
 // An utterance is what was said from one frame to another; to is negative
