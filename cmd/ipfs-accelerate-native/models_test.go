@@ -309,3 +309,15 @@ func TestSentenceSimilarity(t *testing.T) {
 	}
 	enginetest.TestTask(t, tasks.SentenceSimilarity(), m, &opener{t: t, p: newProvider(t, runner.Options{}), m: m}, engine.Request{Items: record})
 }
+
+// Without a model for inference, labels are compared with texts by vectors.
+func TestZeroShot_byVectors(t *testing.T) {
+	m := minilm(t)
+	r := engine.Request{Items: texts("The goalkeeper saved a penalty.", "Parliament passed the budget."), Parameters: json.RawMessage(`{"candidate_labels":["politics","football"]}`)}
+	a, err := pipeline(t, tasks.ZeroShotClassification(), m)(r)
+	must(t, err)
+	if len(a.Outputs) != 4 || a.Outputs[0].Label != "football" || a.Outputs[2].Label != "politics" || *a.Outputs[0].Score <= *a.Outputs[1].Score {
+		t.Errorf("%+v", plain(t, a.Outputs))
+	}
+	enginetest.TestTask(t, tasks.ZeroShotClassification(), m, &opener{t: t, p: newProvider(t, runner.Options{}), m: m}, r)
+}

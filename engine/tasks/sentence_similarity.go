@@ -47,7 +47,7 @@ type similarityRecord struct {
 // Run compares the sentences.
 func (p *comparer) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := p.settings
-	vectors := make([][][]float32, len(r.Items)) // of each input, the source first
+	compared := newComparison(len(r.Items), &o)
 	return p.serve(ctx, s, r, textWork{
 		parameters: &o,
 		encode: func(item engine.Item) ([]tokenizer.Encoding, error) {
@@ -59,22 +59,45 @@ func (p *comparer) Run(ctx context.Context, s engine.Sessions, r engine.Request)
 			return out, err
 		},
 		wants: []want{{output: p.output}},
-		take: func(_ int, t passage, rows []row) (err error) {
-			if vectors[t.item] == nil {
-				vectors[t.item] = make([][]float32, t.of)
-			}
-			vectors[t.item][t.part], err = o.vector(rows[0], len(t.IDs))
-			return err
-		},
+		take:  compared.take,
 		finish: func(a *engine.Answer) error {
-			for i, v := range vectors {
-				for k := range v[1:] {
-					a.Outputs = append(a.Outputs, engine.Output{Item: i, Index: &k, Score: score6(cosine(v[0], v[k+1]))})
+			for i := range r.Items {
+				for k, score := range compared.scores(i) {
+					a.Outputs = append(a.Outputs, engine.Output{Item: i, Index: &k, Score: score6(score)})
 				}
 			}
 			return nil
 		},
 	})
+}
+
+// A comparison is of the first passage of each input with its others.
+type comparison struct {
+	settings *embedding
+	vectors  [][][]float32
+}
+
+func newComparison(inputs int, o *embedding) comparison {
+	return comparison{o, make([][][]float32, inputs)}
+}
+
+// take keeps a passage's vector.
+func (c comparison) take(_ int, t passage, rows []row) (err error) {
+	if c.vectors[t.item] == nil {
+		c.vectors[t.item] = make([][]float32, t.of)
+	}
+	c.vectors[t.item][t.part], err = c.settings.vector(rows[0], len(t.IDs))
+	return err
+}
+
+// scores are the cosines of an input.
+func (c comparison) scores(item int) []float64 {
+	v := c.vectors[item]
+	out := make([]float64, len(v)-1)
+	for k := range out {
+		out[k] = cosine(v[0], v[k+1])
+	}
+	return out
 }
 
 // similarityOf reads an input.

@@ -23,22 +23,26 @@ func (zeroShot) Name() string { return "zero-shot-classification" }
 func (zeroShot) Doc() string {
 	return `# zero-shot-classification
 
-Which of your own labels fit each text. The model must be one for natural language inference: text-classification with a label
-"entailment".
+Which of your own labels fit each text. The model is one for natural language inference (text-classification with a label
+"entailment"), or one for sentence embeddings, which compares the text with each label.
 
 | parameter | default | meaning |
 |---|---|---|
 | candidate_labels | needed | the labels, as a list |
-| hypothesis_template | "This example is {}." | the sentence that each label is put in |
+| hypothesis_template | "This example is {}.", or "{}" for embeddings | the sentence that each label is put in |
 | multi_label | false | several may fit: each is scored by itself |
 | max_length | the model's | tokens of text and sentence; the text is cut |
 
-Each output has label and score, the best first.
+Each output has label and score, the best first. With embeddings the score is the cosine, which multi_label does not change.
 `
 }
 
 // Load reads the tokenizer and finds the label that means yes.
 func (zeroShot) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
+	if embeds(m) {
+		e, err := loadEmbedder(m)
+		return &zeroShotEmbedder{e}, err
+	}
 	c, err := loadClassifier(m)
 	if err != nil {
 		return nil, err
@@ -51,7 +55,7 @@ func (zeroShot) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error
 	}
 	if p.entailment < 0 {
 		return nil, engine.Errorf(engine.ErrModelInvalid, "none of the model's labels is \"entailment\"").
-			WithHint("zero-shot-classification needs a model for natural language inference; or compare texts and labels by feature-extraction with {\"similarity\":true}")
+			WithHint("zero-shot-classification needs a model for natural language inference or for sentence embeddings")
 	}
 	return p, nil
 }
@@ -134,4 +138,42 @@ func (p *zeroShotPipeline) likely(logits [][]float32, multi bool) []float64 {
 		return out
 	}
 	return softmax(yes)
+}
+
+// embeds reports whether a model's files say that it is for sentence
+// embeddings.
+func embeds(m *engine.Model) bool {
+	return m.Manifest.Task == "feature-extraction" || m.Has("modules.json") || m.Has("1_Pooling/config.json")
+}
+
+// zeroShotEmbedder compares texts with labels by their vectors.
+type zeroShotEmbedder struct{ *embedder }
+
+// Run compares each text with each label.
+func (p *zeroShotEmbedder) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
+	o := candidates{Template: "{}", MaxLength: p.settings.MaxLength}
+	set := p.settings
+	compared := newComparison(len(r.Items), &set)
+	return p.serve(ctx, s, r, textWork{
+		parameters: &o,
+		encode: func(item engine.Item) ([]tokenizer.Encoding, error) {
+			t, err := textOf(item)
+			out := []tokenizer.Encoding{p.tok.Encode(t.Text, o.MaxLength)}
+			for _, label := range o.Labels {
+				out = append(out, p.tok.Encode(strings.Replace(o.Template, "{}", label, 1), o.MaxLength))
+			}
+			return out, err
+		},
+		wants: []want{{output: p.output}},
+		take:  compared.take,
+		finish: func(a *engine.Answer) error {
+			for i := range r.Items {
+				scores := compared.scores(i)
+				for _, k := range best(scores, 0) {
+					a.Outputs = append(a.Outputs, engine.Output{Item: i, Label: o.Labels[k], Score: score6(scores[k])})
+				}
+			}
+			return nil
+		},
+	})
 }
