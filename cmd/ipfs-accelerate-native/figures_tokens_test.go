@@ -1,0 +1,41 @@
+//go:build figures && unix
+
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks"
+)
+
+// story asks for a text that does not end within the tokens that are counted.
+const story = "Tell me a long story about a ship."
+
+// TestFigures_tokens is how fast SmolLM2 writes, in turn with a loop on Python's
+// onnxruntime that has the same file, prompt and number of tokens.
+func TestFigures_tokens(t *testing.T) {
+	const rounds, tokens = 5, 96
+	dir := smolLM2(t)
+	run := pipeline(t, tasks.TextGeneration(renderNative), folder(t, dir))
+	r := engine.Request{Items: texts(story), Parameters: json.RawMessage(fmt.Sprintf(`{"max_new_tokens":%d}`, tokens))}
+	var ours, theirs, ratios []float64
+	for range rounds {
+		_, err := run(r) // warm, as theirs is
+		must(t, err)
+		seconds := timed(t, func() error { _, err := run(r); return err }) / 1e3
+		w, _ := inPython(t, dir, story, fmt.Sprint(tokens))
+		if len(w.IDs) != tokens {
+			t.Fatalf("the story ends after %d tokens", len(w.IDs))
+		}
+		ours, theirs, ratios = append(ours, tokens/seconds), append(theirs, tokens/w.Seconds), append(ratios, w.Seconds/seconds)
+	}
+	fmt.Printf("# P13 tokens/s: %.1f here, %.1f in Python\n", median(ours), median(theirs))
+	verdict := "ok"
+	if median(ratios) < 1 {
+		verdict = "short"
+	}
+	fmt.Printf("P13 %.3f ratio >=1 %s\n", median(ratios), verdict)
+}
