@@ -18,7 +18,7 @@ import (
 )
 
 // licenceFile is how files with a licence or a notice are called.
-var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|copyright|notice)([-.].*)?$`)
+var licenceFile = regexp.MustCompile(`(?i)^((un)?licen[cs]e|copying|copyright|notice)([-.].*)?$`)
 
 // modules are what programs are linked of, by path, without our own.
 func modules(programs []string) ([]*debug.Module, error) {
