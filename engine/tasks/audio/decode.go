@@ -37,6 +37,7 @@ type source interface {
 type stream struct {
 	source
 	rate, channels int
+	frames         int // samples of each channel, 0 if not known before they are read
 }
 
 // Decode reads a sound as one channel, the mean of all, at so many samples a
@@ -63,8 +64,14 @@ func Decode(ctx context.Context, r io.Reader, rate int) (samples []float32, err 
 	if s.rate < minRate || s.rate > maxRate || s.channels < 1 || s.channels > maxChannels {
 		return nil, engine.Errorf(engine.ErrInvalidArgument, "the sound has %d channels of %d samples a second; up to %d of %d to %d can be read", s.channels, s.rate, maxChannels, minRate, maxRate)
 	}
+	if s.frames/s.rate > MaxSeconds {
+		return nil, errLong
+	}
 	return s.all(ctx, rate)
 }
+
+// errLong is the error for a sound that is too long.
+var errLong = engine.Errorf(engine.ErrTooLarge, "the sound is longer than %d minutes", MaxSeconds/60).WithHint("cut it into parts")
 
 var errFormat = errors.New("unknown format")
 
@@ -99,7 +106,7 @@ func (s *stream) all(ctx context.Context, rate int) ([]float32, error) {
 			return nil, engine.Errorf(engine.ErrInvalidArgument, "the sound is broken: %w", err)
 		}
 		if out = r.push(out, s.mono(block)); len(out) > MaxSeconds*rate {
-			return nil, engine.Errorf(engine.ErrTooLarge, "the sound is longer than %d minutes", MaxSeconds/60).WithHint("cut it into parts")
+			return nil, errLong
 		}
 	}
 	if out = r.finish(out); len(out) == 0 {
@@ -135,7 +142,7 @@ func openFLAC(data []byte) (*stream, error) {
 		return nil, err
 	}
 	scale := 1 / float32(int64(1)<<(f.Info.BitsPerSample-1))
-	return &stream{&flacSource{f, scale}, int(f.Info.SampleRate), int(f.Info.NChannels)}, nil
+	return &stream{source: &flacSource{f, scale}, rate: int(f.Info.SampleRate), channels: int(f.Info.NChannels)}, nil
 }
 
 func (f *flacSource) read() ([]float32, error) {
@@ -163,7 +170,7 @@ func openMP3(data []byte) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stream{mp3Source{d}, d.SampleRate(), 2}, nil
+	return &stream{source: mp3Source{d}, rate: d.SampleRate(), channels: 2}, nil
 }
 
 // onlyReader can't seek, which has the decoder not read everything at first.
@@ -192,7 +199,7 @@ func openOGG(data []byte) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stream{&oggSource{r, make([]float32, 4096*r.Channels())}, r.SampleRate(), r.Channels()}, nil
+	return &stream{source: &oggSource{r, make([]float32, 4096*r.Channels())}, rate: r.SampleRate(), channels: r.Channels()}, nil
 }
 
 func (o *oggSource) read() ([]float32, error) {

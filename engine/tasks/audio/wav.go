@@ -47,7 +47,8 @@ func openWAV(data []byte) (*stream, error) {
 			if s == nil {
 				return nil, errors.New("samples before their format")
 			}
-			s.source.(*wavSource).data = body //nolint:forcetypeassert // wavFormat made it
+			w := s.source.(*wavSource) //nolint:forcetypeassert // wavFormat made it
+			w.data, s.frames = body, len(body)/w.size/w.frame
 			return s, nil
 		}
 		at += 8 + len(body) + len(body)&1
@@ -70,7 +71,7 @@ func wavFormat(b []byte) (*stream, error) {
 	}
 	channels := int(binary.LittleEndian.Uint16(b[2:]))
 	w := &wavSource{size: int(bits / 8), frame: max(channels, 1), sample: sample}
-	return &stream{w, int(binary.LittleEndian.Uint32(b[4:])), channels}, nil
+	return &stream{source: w, rate: int(binary.LittleEndian.Uint32(b[4:])), channels: channels}, nil
 }
 
 // wavSamples read a sample, by format and bits.
