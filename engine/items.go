@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/url"
 	"path"
@@ -55,7 +56,7 @@ func (e *Engine) readItems(name string) ([]Item, error) {
 	}
 	defer f.Close()
 	var items []Item
-	s := bufio.NewScanner(io.LimitReader(f, maxInputFile))
+	s := bufio.NewScanner(&capped{f, maxInputFile, "file of inputs"})
 	s.Buffer(nil, 1<<20)
 	for s.Scan() && len(items) <= maxItems {
 		line := strings.TrimSpace(s.Text())
@@ -71,7 +72,9 @@ func (e *Engine) readItems(name string) ([]Item, error) {
 		}
 		items = append(items, item)
 	}
-	if err := s.Err(); err != nil {
+	if err := s.Err(); errors.Is(err, ErrTooLarge) {
+		return nil, err
+	} else if err != nil {
 		return nil, Errorf(ErrInvalidArgument, "the input file can't be read: %w", err).WithHint("it needs one input of at most 1 MB per line")
 	}
 	if len(items) == 0 {
@@ -111,7 +114,7 @@ func (e *Engine) openMedia(ctx context.Context, ref string) (io.ReadCloser, erro
 	if err != nil {
 		return nil, err
 	}
-	return limited{io.LimitReader(f, maxMedia), f}, nil
+	return limited{&capped{f, maxMedia, "picture or sound"}, f}, nil
 }
 
 // openContent opens a file by its CID, fetched if need be.
@@ -128,7 +131,28 @@ func (e *Engine) openContent(ctx context.Context, ref string) (io.ReadCloser, er
 	if err != nil {
 		return nil, err
 	}
-	return limited{io.LimitReader(f, maxMedia), f}, nil
+	return limited{&capped{f, maxMedia, "picture or sound"}, f}, nil
+}
+
+// A capped reader gives left bytes, and then an error instead of an end that
+// there is not.
+type capped struct {
+	r    io.Reader
+	left int64
+	what string
+}
+
+func (c *capped) Read(p []byte) (int, error) {
+	if c.left > 0 {
+		n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
+		c.left -= int64(n)
+		return n, err
+	}
+	var more [1]byte
+	if n, err := io.ReadFull(c.r, more[:]); n == 0 {
+		return 0, err
+	}
+	return 0, Errorf(ErrTooLarge, "the %s is larger than may be read at once", c.what).WithHint("use a smaller one, or parts of it")
 }
 
 type limited struct {
