@@ -145,7 +145,7 @@ func p4(t *testing.T) {
 	figures.Note("P4 fetch %.0f MiB/s, plain copy %.0f MiB/s, boxo by bitswap into flatfs %.0f MiB/s", mib(ours), mib(copies), mib(boxo))
 	figures.AtMost("P4", figures.Median(ours)/figures.Median(copies), "ratio_to_plain_copy", 2.5)
 	figures.AtLeast("P4b", figures.Median(boxo)/figures.Median(ours), "ratio_to_boxo", 2.5)
-	figures.Absent("P4k", "ratio_to_kubo", ">=3.5", "no_KUBO_BIN")
+	figures.Absent("P4k", "ratio_to_kubo", ">=3.5", "no_comparison_with_Kubo_is_written")
 }
 
 // plainCopy copies what is at a URL to a file, which is then on disk.
@@ -226,7 +226,7 @@ func p5(t *testing.T) {
 	figures.AtLeast("P5b", s("boxo")/s("raw"), "ratio_to_boxo", 30)
 	figures.AtLeast("P5s", s("boxo")/s("blob"), "ratio_to_boxo", 30)
 	figures.AtLeast("P5u", s("boxo")/s("from"), "ratio_to_boxo", 2.5)
-	figures.Absent("P5k", "ratio_to_kubo", ">=15", "no_KUBO_BIN")
+	figures.Absent("P5k", "ratio_to_kubo", ">=15", "no_comparison_with_Kubo_is_written")
 }
 
 func connect(t *testing.T, n *node, address string) {
