@@ -47,6 +47,8 @@ func storeError(ref string, sources []string, err error) error {
 		}
 	case errors.Is(err, ipfsstore.ErrHashMismatch):
 		return &Error{Code: ErrHashMismatch, Message: err.Error(), Hint: "a file of that cache is damaged: have the program that made it fetch it again", Err: err}
+	case errors.Is(err, ipfsstore.ErrInvalidCAR):
+		return &Error{Code: ErrInvalidArgument, Message: err.Error(), Hint: "export the CAR again, whole: a part of a model can't be imported", Err: err}
 	case errors.Is(err, ipfsstore.ErrModelChanged):
 		return &Error{
 			Code: ErrModelChanged, Message: err.Error(), Err: err,

@@ -1,6 +1,7 @@
 package ipfsstore_test
 
 import (
+	"encoding/binary"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -70,5 +71,20 @@ func TestGateway_FormatPrecedence(t *testing.T) {
 		if got, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); r.StatusCode != http.StatusOK || got != c.want {
 			t.Errorf("%q with %q: %d %s, want %s", c.query, c.accept, r.StatusCode, got, c.want)
 		}
+	}
+}
+
+// What a CID holds itself is no block of a CAR.
+func TestGateway_identity(t *testing.T) {
+	t.Parallel()
+	s, _ := origin(t)
+	const hello = "bafkqabtimvwgy3yk" // "hello\n" in an identity CID
+	r := ask(t, s, http.MethodGet, "/ipfs/"+hello+"?format=car&car-dups=y")
+	if r.StatusCode != http.StatusOK {
+		t.Fatalf("status %d: %s", r.StatusCode, r.body)
+	}
+	header, n := binary.Uvarint(r.body)
+	if rest := len(r.body) - n - int(header); rest != 0 {
+		t.Errorf("%d bytes follow the header", rest)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/ipfs/go-cid"
+	mh "github.com/multiformats/go-multihash"
 )
 
 // A dagScope says how much of a DAG a CAR holds.
@@ -46,6 +47,10 @@ func (cw *carWriter) put(ctx context.Context, c cid.Cid) (block []byte, first bo
 	}
 	if cw.seen != nil {
 		cw.seen.Add(c)
+	}
+	if c.Prefix().MhType == mh.IDENTITY { // the CID is the block: readers need no other
+		block, err = cw.view.Block(ctx, c)
+		return block, err == nil, err
 	}
 	if cw.index != nil {
 		block, err = cw.measure(ctx, c)
