@@ -186,16 +186,18 @@ func (s *session) drop(l *loaded) {
 // failed explains why a run failed. If that is the child's death, the child is
 // forgotten.
 func (s *session) failed(l *loaded, err error) error {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed && !errors.Is(err, engine.ErrCancelled) && !errors.Is(err, engine.ErrDeadline) {
+		return errClosed // however the connection's end was seen
+	}
 	if !errors.Is(err, engine.ErrRunnerCrashed) {
 		return err
 	}
 	s.mu.Lock()
 	s.drop(l)
-	closed := s.closed
 	s.mu.Unlock()
-	if closed {
-		return errClosed
-	}
 	err = l.child.explain(err)
 	l.child.stop()
 	return err
