@@ -127,6 +127,13 @@ func TestAccelerator_slower(t *testing.T) {
 	if first.Device.ID != "cuda:0" || second.Device.ID != "cpu" {
 		t.Errorf("ran on %s, then on %s", first.Device.ID, second.Device.ID)
 	}
+	if strings.Contains(first.Device.Why, "measured") {
+		t.Errorf("before anything was measured: %q", first.Device.Why)
+	}
+	w.SetPreferences(engine.Preferences{Prefer: []hardware.Kind{hardware.CUDA}})
+	if third, err := add(t, w, ""); err != nil || third.Device.ID != "cuda:0" {
+		t.Errorf("what is preferred comes first, however slow: %v, %+v", err, third.Device)
+	}
 	r := second.Ranking
 	if len(r) != 2 || r[0].Device != "cpu" || r[0].PredictedMS == nil || r[1].PredictedMS == nil || *r[0].PredictedMS >= *r[1].PredictedMS {
 		t.Errorf("ranking %+v", r)

@@ -54,8 +54,11 @@ func (s *checkedSession) Run(ctx context.Context, in Tensors) (Tensors, error) {
 			s.e.log.ErrorContext(ctx, "what was found out about a device can't be kept", "error", err)
 		}
 	}
-	s.done = proof.Right
-	return out, proof.err(s.c)
+	if err := proof.err(s.c); err != nil {
+		return nil, err
+	}
+	s.done = true
+	return out, nil
 }
 
 // RunKept compares before anything is kept, then passes the run on.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,7 +11,7 @@ import (
 )
 
 // chooseFor is choose for a model: of the devices on which it was measured,
-// the faster ones come first.
+// the faster ones come first, unless the configuration prefers others.
 func (e *Engine) chooseFor(ctx context.Context, device string, m *loadedModel, file string) ([]candidate, error) {
 	cs, err := e.choose(ctx, device)
 	if err != nil || len(cs) == 1 {
@@ -24,19 +25,23 @@ func (e *Engine) chooseFor(ctx context.Context, device string, m *loadedModel, f
 		}
 	}
 	slices.SortStableFunc(measured, func(a, b candidate) int {
-		x, y := *e.predicted(a, cs, m, file), *e.predicted(b, cs, m, file)
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
+		return cmp.Or(
+			cmp.Compare(e.wish(a), e.wish(b)),
+			cmp.Compare(*e.predicted(a, cs, m, file), *e.predicted(b, cs, m, file)),
+		)
 	})
 	for i, place := range places {
 		cs[place] = measured[i]
 	}
 	return cs, nil
+}
+
+// wish is where the configuration puts a device, the preferred ones first.
+func (e *Engine) wish(c candidate) int {
+	if slices.Contains(e.preferences.Load().Prefer, c.Kind) {
+		return 0
+	}
+	return 1
 }
 
 // predicted is how long a run of the model takes on a device, in milliseconds,
@@ -100,8 +105,8 @@ func (e *Engine) ranking(cs []candidate, m *loadedModel, file string) []Ranked {
 
 // whyBest says why a device was the first of several.
 func (e *Engine) whyBest(c candidate, cs []candidate, m *loadedModel, file string) string {
-	if ms := e.predicted(c, cs, m, file); ms != nil {
-		return fmt.Sprintf("measured: %.3g ms a run, the least of %s", *ms, plural(len(cs), "device"))
+	if ms := e.predicted(c, cs, m, file); ms != nil && e.wish(c) == e.wish(cs[len(cs)-1]) {
+		return fmt.Sprintf("measured: %.3g ms a run, the least of what was measured", *ms)
 	}
 	return "best of " + plural(len(cs), "device")
 }

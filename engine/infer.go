@@ -261,6 +261,7 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 			first = cmp.Or(first, err)
 			continue
 		}
+		why := in.e.whyBest(c, devices, in.model, in.file) // before this run adds to what is known
 		o := in.e.open(in.model, c, in.t.add)
 		o.file = in.file
 		profiled := in.e.profiling(ctx, o, in.run.id, in.keep)
@@ -275,7 +276,7 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 		profiled()
 		in.t.checked(time.Duration(in.checking.Swap(0)))
 		if err == nil {
-			in.ranOn(c, o, devices, i)
+			in.ranOn(c, o, why, len(devices), i)
 			return nil
 		}
 		first = cmp.Or(first, err)
@@ -303,13 +304,12 @@ func (t *InferTimingsMS) checked(d time.Duration) {
 // software is what ran the model.
 func (in *inferring) software() benchdb.Environment { return in.e.software(in.driver) }
 
-func (in *inferring) ranOn(c candidate, o *opened, of []candidate, tried int) {
+func (in *inferring) ranOn(c candidate, o *opened, why string, of, tried int) {
 	in.driver = c.Driver
-	why := in.e.whyBest(c, of, in.model, in.file)
 	switch {
 	case in.r.Device != "" && in.r.Device != "auto":
 		why = "asked for"
-	case len(of) == 1:
+	case of == 1:
 		why = "the only device"
 	case tried > 0:
 		why = "the best that can run it"

@@ -112,11 +112,11 @@ func (e *Engine) choose(ctx context.Context, device string) ([]candidate, error)
 		}
 		return e.trusted(ctx, out)
 	}
-	return nil, e.noDevice(device, ids)
+	return nil, e.noDevice(ctx, device, ids)
 }
 
 // noDevice says why no device is called that.
-func (e *Engine) noDevice(device string, ids []string) error {
+func (e *Engine) noDevice(ctx context.Context, device string, ids []string) error {
 	valid := append([]string{"auto"}, ids...)
 	h, err := e.host()
 	if err != nil {
@@ -127,7 +127,8 @@ func (e *Engine) noDevice(device string, ids []string) error {
 		if string(p.Kind) != platform {
 			continue
 		}
-		st := e.status(p, nil, nil)
+		_, missing := e.survey(ctx)
+		st := e.status(p, nil, missing[p.Kind])
 		out := Errorf(ErrDeviceUnavailable, "device %q is not available: %s", device, st.Reason)
 		out.Hint, out.ValidValues = st.Fix, valid
 		return out

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
-	"strings"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
@@ -35,7 +34,7 @@ func (a *app) accelerators(hint string) error {
 		}
 		a.others = append(a.others, runner.New(runner.Options{
 			Name: p.Name, Kind: p.Kind, Accelerator: string(spec), Command: []string{a.native, "runner"}, Logger: a.log,
-			RuntimeHint: strings.TrimSpace(hint + " " + p.Name),
+			RuntimeHint: packHint(hint, p.Name),
 			Library: func() (string, error) {
 				if err := p.Plausible(); err != nil {
 					return "", err
@@ -45,6 +44,15 @@ func (a *app) accelerators(hint string) error {
 		}))
 	}
 	return nil
+}
+
+// packHint says how a pack is installed, where hint says it of the processor's.
+func packHint(hint, name string) string {
+	install := installRuntime + " " + name
+	if hint == installRuntime {
+		return install
+	}
+	return "have a person " + install // there may be no shell where the server runs
 }
 
 func (a *app) closeRunners() error {

@@ -66,11 +66,11 @@ func (p *Platform) gpu(h *Host, vendor, reason, fix string) {
 }
 
 func (p *Platform) openVINO(h *Host) {
-	if h.CPU.Vendor == "Intel" {
-		p.seen("Intel processor %s", h.CPU.Model)
+	if h.CPU.Vendor == "Intel" || h.CPU.Vendor == "AMD" { // its CPU plug-in runs on both
+		p.seen("%s processor %s", h.CPU.Vendor, h.CPU.Model)
 		return
 	}
-	p.gpu(h, "Intel", "neither an Intel processor nor an Intel GPU", "run on a machine with an Intel processor, GPU or NPU")
+	p.gpu(h, "Intel", "neither a processor of Intel or AMD nor an Intel GPU", "run on a machine with a processor of Intel or AMD")
 }
 
 func (p *Platform) system(present bool, h *Host, what, fix string) {

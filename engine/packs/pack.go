@@ -142,8 +142,7 @@ func (p *Pack) Plausible() error {
 // them again.
 func (p *Pack) Library(dir string) (string, error) {
 	if missing := p.Missing(dir); len(missing) > 0 {
-		return "", engine.Errorf(engine.ErrRuntimeMissing, "%s is not installed", p.Title()).
-			WithHint("run: ipfs-accelerate runtime install %s", p.Name)
+		return "", engine.Errorf(engine.ErrRuntimeMissing, "%s is not installed", p.Title())
 	}
 	return filepath.Join(dir, filepath.FromSlash(p.library())), nil
 }

@@ -1,0 +1,138 @@
+package tasks
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+)
+
+// whisperDecoder decodes one window.
+type whisperDecoder struct {
+	*whisper
+	sessions engine.Sessions
+	hidden   *engine.Tensor
+	past     engine.Tensors // what the decoder remembers, named as its inputs
+}
+
+// first starts with a prompt: the logits of what follows.
+func (d *whisperDecoder) first(ctx context.Context, prompt []int64) ([]float32, error) {
+	d.past = engine.Tensors{}
+	return d.run(ctx, d.decoder, prompt, engine.Tensors{"encoder_hidden_states": d.hidden})
+}
+
+// run puts tokens through one of the decoders and remembers what it says to.
+func (d *whisperDecoder) run(ctx context.Context, file string, tokens []int64, in engine.Tensors) ([]float32, error) {
+	session, err := d.sessions.Open(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	in["input_ids"] = engine.NewTensor([]int64{1, int64(len(tokens))}, tokens)
+	out, err := session.Run(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	for name, t := range out {
+		if rest, ok := strings.CutPrefix(name, "present."); ok {
+			d.past["past_key_values."+rest] = t
+		}
+	}
+	logits, shape, err := floats(out, "logits", 1, int64(len(tokens)), -1)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(logits[len(logits)-int(shape[2]):]), nil
+}
+
+// decode takes the likeliest token each time until the end.
+func (d *whisperDecoder) decode(ctx context.Context, prompt []int64, times bool) ([]int64, error) {
+	var tokens []int64
+	logits, err := d.first(ctx, prompt)
+	for err == nil {
+		d.forbid(logits, tokens, times)
+		next := int64(0)
+		for id, v := range logits {
+			if v > logits[next] {
+				next = int64(id)
+			}
+		}
+		if next == d.config.End || len(prompt)+len(tokens)+1 >= d.config.MaxLength {
+			return tokens, nil
+		}
+		tokens = append(tokens, next)
+		logits, err = d.run(ctx, d.whisper.past, []int64{next}, maps.Clone(d.past))
+	}
+	return nil, err
+}
+
+// never is the logit of what may not come.
+var never = float32(math.Inf(-1))
+
+// forbid takes out what may not come next: what the model's files suppress,
+// and times that make no sense.
+func (d *whisperDecoder) forbid(logits []float32, tokens []int64, times bool) {
+	out := func(ids []int64) {
+		for _, id := range ids {
+			if id >= 0 && id < int64(len(logits)) {
+				logits[id] = never
+			}
+		}
+	}
+	out(d.config.Suppress)
+	if len(tokens) == 0 {
+		out(d.config.BeginSuppress)
+	}
+	if times && int(d.firstTime) < len(logits) {
+		d.keepTime(logits, tokens)
+	}
+}
+
+// keepTime has times come in pairs, go forward, come first, and come where
+// all together are likelier than any word.
+func (d *whisperDecoder) keepTime(logits []float32, tokens []int64) {
+	begin := int(d.firstTime)
+	logits[d.config.NoTimestamps] = never
+	n := len(tokens)
+	last := n >= 1 && tokens[n-1] >= d.firstTime
+	before := n < 2 || tokens[n-2] >= d.firstTime
+	switch {
+	case last && before:
+		fill32(logits[begin:], never)
+	case last:
+		fill32(logits[:d.config.End], never)
+	}
+	for _, t := range slices.Backward(tokens) {
+		if t >= d.firstTime {
+			if !last || before {
+				t++
+			}
+			fill32(logits[begin:min(int(t), len(logits))], never)
+			break
+		}
+	}
+	if n == 0 {
+		fill32(logits[:begin], never)
+		if most := d.config.MaxInitialTime; most != nil && *most >= 0 && begin+int(*most)+1 < len(logits) {
+			fill32(logits[begin+int(*most)+1:], never)
+		}
+	}
+	top, sum := slices.Max(logits[begin:]), 0.0
+	if top == never {
+		return
+	}
+	for _, v := range logits[begin:] {
+		sum += math.Exp(float64(v - top))
+	}
+	if float64(top)+math.Log(sum) > float64(slices.Max(logits[:begin])) {
+		fill32(logits[:begin], never)
+	}
+}
+
+func fill32(values []float32, v float32) {
+	for i := range values {
+		values[i] = v
+	}
+}
