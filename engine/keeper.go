@@ -11,9 +11,9 @@ type Keeper interface {
 
 	// RunKept is Run, with the inputs that k takes coming from what is kept,
 	// and the outputs that k keeps staying there: they are not among those
-	// returned. To take what is not kept is ErrInvalidArgument; to keep more
-	// than MaxKept values is ErrTooLarge. Runs that share names don't
-	// overlap.
+	// returned. Inputs that k holds are kept once the run is done. To take
+	// what is not kept is ErrInvalidArgument; to keep more than MaxKept
+	// values is ErrTooLarge. Runs that share names don't overlap.
 	RunKept(ctx context.Context, in Tensors, k Kept) (Tensors, error)
 
 	// Forget frees what is kept under the names. One that is not kept is no
@@ -29,7 +29,11 @@ const MaxKept = 4096
 type Kept struct {
 	Take map[string]string // by input, the name that a value was kept under
 	Keep map[string]string // by output, the name to keep it under, in place of what was
+	Hold map[string]string // by input that is given, the name to keep it under for later runs
 }
+
+// Any reports whether anything is kept, or taken from what is.
+func (k Kept) Any() bool { return len(k.Take)+len(k.Keep)+len(k.Hold) > 0 }
 
 // CheckKept is CheckInputs for a run with k, and reports whether the outputs
 // that k names are declared.
@@ -46,6 +50,11 @@ func CheckKept(inputs, outputs []ValueInfo, in Tensors, k Kept) error {
 	for name := range k.Keep {
 		if !declares(outputs, name) {
 			return Errorf(ErrInvalidArgument, "the model has no output %q to keep", name)
+		}
+	}
+	for name := range k.Hold {
+		if !declares(given, name) {
+			return Errorf(ErrInvalidArgument, "no input %q is given to hold", name)
 		}
 	}
 	return CheckInputs(given, in)
@@ -70,7 +79,7 @@ var errKeepsTooMuch = Errorf(ErrTooLarge, "a session keeps at most %d values", M
 
 // CheckRoom reports whether a session that keeps n values may keep more.
 func (k Kept) CheckRoom(n int) error {
-	if n+len(k.Keep) > MaxKept {
+	if n+len(k.Keep)+len(k.Hold) > MaxKept {
 		return errKeepsTooMuch
 	}
 	return nil

@@ -39,7 +39,7 @@ type Manifest struct {
 	Version      int               `json:"version"`
 	Task         string            `json:"task"`
 	Architecture string            `json:"architecture"`
-	Files        map[string]string `json:"files"` // role to file: model, encoder, decoder, decoder_with_past, detector, classifier, recognizer
+	Files        map[string]string `json:"files"` // role to file: model, encoder, decoder, decoder_with_past, decoder_merged, detector, classifier, recognizer
 	Parameters   json.RawMessage   `json:"parameters"`
 	License      string            `json:"license"`
 	Source       string            `json:"source"`
@@ -171,7 +171,8 @@ func (m *Model) OnnxFileFor(precision string) (string, error) {
 
 // OnnxFile returns the file that runs when none is named: the manifest's
 // "model" role, or the first of several models that are used together; else
-// model.onnx or onnx/model.onnx, or likewise encoder_model.onnx; else the only
+// model.onnx or onnx/model.onnx, or likewise encoder_model.onnx or
+// decoder_model_merged.onnx; else the only
 // .onnx file.
 func (m *Model) OnnxFile() (string, error) {
 	for _, role := range []string{"model", "encoder", "detector"} {
@@ -188,7 +189,7 @@ func (m *Model) OnnxFile() (string, error) {
 			found = append(found, f.Name)
 		}
 	}
-	for _, usual := range []string{"model.onnx", "onnx/model.onnx", "encoder_model.onnx", "onnx/encoder_model.onnx"} {
+	for _, usual := range []string{"model.onnx", "onnx/model.onnx", "encoder_model.onnx", "onnx/encoder_model.onnx", "decoder_model_merged.onnx", "onnx/decoder_model_merged.onnx"} {
 		if slices.Contains(found, usual) {
 			return usual, nil
 		}

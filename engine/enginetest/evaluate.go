@@ -56,10 +56,13 @@ func (s *fakeSession) RunKept(ctx context.Context, in engine.Tensors, k engine.K
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.kept == nil {
+		s.kept = engine.Tensors{}
+	}
+	for input, name := range k.Hold {
+		s.kept[name] = clone(in[input])
+	}
 	for output, name := range k.Keep {
-		if s.kept == nil {
-			s.kept = engine.Tensors{}
-		}
 		s.kept[name] = out[output]
 		delete(out, output)
 	}

@@ -17,6 +17,11 @@ func (s suite) keep(t *testing.T) {
 	one := engine.NewTensor([]int64{1, 3}, []float32{1, 2, 3})
 	both := engine.Tensors{"left": one, "right": one}
 	t.Run("Sums", func(t *testing.T) { keepSums(t, k, one, both) })
+	t.Run("Holds", func(t *testing.T) { keepHolds(t, k, one, both) })
+	t.Run("NothingToHold", func(t *testing.T) {
+		_, err := k.RunKept(t.Context(), engine.Tensors{"left": one}, engine.Kept{Take: map[string]string{"right": "there"}, Hold: map[string]string{"right": "there"}})
+		wantCode(t, err, engine.ErrInvalidArgument)
+	})
 	t.Run("NotThere", func(t *testing.T) {
 		_, err := k.RunKept(t.Context(), engine.Tensors{"left": one}, engine.Kept{Take: map[string]string{"right": "nothing"}})
 		wantCode(t, err, engine.ErrInvalidArgument)
@@ -60,4 +65,26 @@ func keepSums(t *testing.T, k engine.Keeper, one *engine.Tensor, both engine.Ten
 	}
 	_, err = k.RunKept(t.Context(), engine.Tensors{"left": one}, engine.Kept{Take: map[string]string{"right": "total"}})
 	wantCode(t, err, engine.ErrInvalidArgument)
+}
+
+// keepHolds gives an input once, which stays whatever becomes of the caller's.
+func keepHolds(t *testing.T, k engine.Keeper, one *engine.Tensor, both engine.Tensors) {
+	given := clone(one)
+	if _, err := k.RunKept(t.Context(), engine.Tensors{"left": one, "right": given}, engine.Kept{Hold: map[string]string{"right": "there"}}); err != nil {
+		t.Fatal(err)
+	}
+	clear(given.Data)
+	for range 2 {
+		out, err := k.RunKept(t.Context(), engine.Tensors{"left": one}, engine.Kept{Take: map[string]string{"right": "there"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, out["sum"], engine.NewTensor([]int64{1, 3}, []float32{2, 4, 6}))
+	}
+	if _, err := k.RunKept(t.Context(), both, engine.Kept{Hold: map[string]string{"left": "there"}, Keep: map[string]string{"sum": "sum"}}); err != nil {
+		t.Error(err)
+	}
+	if err := k.Forget(t.Context(), "there", "sum"); err != nil {
+		t.Error(err)
+	}
 }

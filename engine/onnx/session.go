@@ -101,9 +101,10 @@ func (s *session) run(ctx context.Context, in engine.Tensors, k engine.Kept, rea
 	var v values
 	defer v.release()
 	for _, info := range s.info.Inputs {
+		_, stays := k.Hold[info.Name]
 		if t := taken[info.Name]; t != nil {
 			v.in = append(v.in, t.value)
-		} else if err := v.addInput(in[info.Name]); err != nil {
+		} else if err := v.addInput(in[info.Name], stays); err != nil {
 			return nil, err
 		}
 	}
@@ -119,9 +120,14 @@ func (s *session) run(ctx context.Context, in engine.Tensors, k engine.Kept, rea
 	return s.results(&v, k)
 }
 
-// results keeps the outputs that stay, and returns the others: those made
-// ready as they are, copies of those that are not.
+// results keeps what stays, and returns the other outputs: those made ready as
+// they are, copies of those that are not.
 func (s *session) results(v *values, k engine.Kept) (engine.Tensors, error) {
+	for i, info := range s.info.Inputs {
+		if name, stays := k.Hold[info.Name]; stays {
+			s.shelf.put(name, v.keep(v.in[i]))
+		}
+	}
 	out := make(engine.Tensors, len(s.info.Outputs))
 	for i, info := range s.info.Outputs {
 		if name, stays := k.Keep[info.Name]; stays {

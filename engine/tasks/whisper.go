@@ -22,11 +22,12 @@ const (
 // Large-Scale Weak Supervision, 2022, as three graphs.
 type whisper struct {
 	stateless
-	encoder, decoder, past string // files
-	bands                  int
-	tok                    *tokenizer.Tokenizer
-	config                 whisperConfig
-	firstTime              int64 // the token of 0 seconds
+	encoder   string // a file
+	decoder   crossDecoder
+	bands     int
+	tok       *tokenizer.Tokenizer
+	config    whisperConfig
+	firstTime int64 // the token of 0 seconds
 }
 
 // whisperConfig is generation_config.json.
@@ -44,13 +45,13 @@ type whisperConfig struct {
 }
 
 func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
-	p := &whisper{bands: 80}
-	for role, into := range map[string]*string{"encoder": &p.encoder, "decoder": &p.decoder, "decoder_with_past": &p.past} {
-		*into = roleFile(m, role)
+	p := &whisper{bands: 80, encoder: roleFile(m, "encoder")}
+	if p.encoder == "" {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "the model lacks encoder_model.onnx").WithHint("see docs://tasks/automatic-speech-recognition")
 	}
-	if p.encoder == "" || p.decoder == "" || p.past == "" {
-		return nil, engine.Errorf(engine.ErrModelInvalid, "the model lacks encoder_model.onnx, decoder_model.onnx or decoder_with_past_model.onnx").
-			WithHint("see docs://tasks/automatic-speech-recognition")
+	var err error
+	if p.decoder, err = loadCrossDecoder(m); err != nil {
+		return nil, err
 	}
 	var features struct {
 		Bands int `json:"feature_size"`
@@ -76,21 +77,10 @@ func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
 	return p, err
 }
 
-// roleFile is the file of a role: as the manifest has it, or named as
-// exporters do.
-func roleFile(m *engine.Model, role string) string {
-	for _, name := range []string{m.Manifest.Files[role], role + "_model.onnx", "onnx/" + role + "_model.onnx"} {
-		if name != "" && m.Has(name) {
-			return name
-		}
-	}
-	return ""
-}
-
 // Run transcribes the sounds.
 func (p *whisper) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := speech{Task: "transcribe"}
-	return serveSounds(ctx, s, r, hearing{&o, audio.Rate, []string{p.encoder, p.decoder, p.past}, func(i int, samples []float32, a *engine.Answer) error {
+	return serveSounds(ctx, s, r, hearing{&o, audio.Rate, []string{p.encoder, p.decoder.first.file, p.decoder.next.file}, func(i int, samples []float32, a *engine.Answer) error {
 		said, err := p.transcribe(ctx, s, o, samples, r.Progress)
 		if err != nil {
 			return err
@@ -243,7 +233,8 @@ func (p *whisper) window(ctx context.Context, s engine.Sessions, o speech, featu
 	if hidden == nil {
 		return nil, engine.Errorf(engine.ErrModelInvalid, "the encoder gave no last_hidden_state")
 	}
-	d := &whisperDecoder{whisper: p, sessions: s, hidden: hidden}
+	d := &whisperDecoder{p, newRecall(&p.decoder, s, engine.Tensors{hiddenStates: hidden})}
+	defer d.forget(ctx)
 	prompt, err := p.prompt(ctx, d, o, times)
 	if err != nil {
 		return nil, err
@@ -287,7 +278,7 @@ func (p *whisper) language(ctx context.Context, d *whisperDecoder, name string) 
 		}
 		return 0, engine.Errorf(engine.ErrInvalidArgument, "the model does not know the language %q", name).WithHint("write it like en or de")
 	}
-	logits, err := d.first(ctx, []int64{p.config.Start})
+	logits, err := d.begin(ctx, []int64{p.config.Start})
 	if err != nil {
 		return 0, err
 	}

@@ -2,68 +2,28 @@ package tasks
 
 import (
 	"context"
-	"maps"
 	"math"
 	"slices"
-	"strings"
-
-	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
 
 // whisperDecoder decodes one window.
 type whisperDecoder struct {
 	*whisper
-	sessions engine.Sessions
-	hidden   *engine.Tensor
-	past     engine.Tensors // what the decoder remembers, named as its inputs
-}
-
-// first starts with a prompt: the logits of what follows.
-func (d *whisperDecoder) first(ctx context.Context, prompt []int64) ([]float32, error) {
-	d.past = engine.Tensors{}
-	return d.run(ctx, d.decoder, prompt, engine.Tensors{"encoder_hidden_states": d.hidden})
-}
-
-// run puts tokens through one of the decoders and remembers what it says to.
-func (d *whisperDecoder) run(ctx context.Context, file string, tokens []int64, in engine.Tensors) ([]float32, error) {
-	session, err := d.sessions.Open(ctx, file)
-	if err != nil {
-		return nil, err
-	}
-	in["input_ids"] = engine.NewTensor([]int64{1, int64(len(tokens))}, tokens)
-	out, err := session.Run(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	for name, t := range out {
-		if rest, ok := strings.CutPrefix(name, "present."); ok {
-			d.past["past_key_values."+rest] = t
-		}
-	}
-	logits, shape, err := floats(out, "logits", 1, int64(len(tokens)), -1)
-	if err != nil {
-		return nil, err
-	}
-	return slices.Clone(logits[len(logits)-int(shape[2]):]), nil
+	*recall
 }
 
 // decode takes the likeliest token each time until the end.
 func (d *whisperDecoder) decode(ctx context.Context, prompt []int64, times bool) ([]int64, error) {
 	var tokens []int64
-	logits, err := d.first(ctx, prompt)
+	logits, err := d.begin(ctx, prompt)
 	for err == nil {
 		d.forbid(logits, tokens, times)
-		next := int64(0)
-		for id, v := range logits {
-			if v > logits[next] {
-				next = int64(id)
-			}
-		}
+		next := int64(likeliest(logits))
 		if next == d.config.End || len(prompt)+len(tokens)+1 >= d.config.MaxLength {
 			return tokens, nil
 		}
 		tokens = append(tokens, next)
-		logits, err = d.run(ctx, d.whisper.past, []int64{next}, maps.Clone(d.past))
+		logits, err = d.read(ctx, next)
 	}
 	return nil, err
 }

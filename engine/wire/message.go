@@ -42,6 +42,7 @@ type header struct {
 	Request  string              `json:"request,omitempty"`
 	Take     map[string]string   `json:"take,omitempty"`
 	Keep     map[string]string   `json:"keep,omitempty"`
+	Hold     map[string]string   `json:"hold,omitempty"`
 	Names    []string            `json:"names,omitempty"`
 	TookUS   int64               `json:"took_us,omitempty"`
 }

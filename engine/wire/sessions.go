@@ -62,14 +62,15 @@ func (s *served) run(ctx context.Context, h *header, in engine.Tensors) (*header
 
 // keepRun runs, with values that stay here if the request says so.
 func (s *served) keepRun(ctx context.Context, h *header, in engine.Tensors) (engine.Tensors, error) {
-	if len(h.Take)+len(h.Keep) == 0 {
+	kept := engine.Kept{Take: h.Take, Keep: h.Keep, Hold: h.Hold}
+	if !kept.Any() {
 		return s.Run(ctx, in)
 	}
 	k, ok := s.Session.(engine.Keeper)
 	if !ok {
 		return nil, errKeepsNothing
 	}
-	return k.RunKept(ctx, in, engine.Kept{Take: h.Take, Keep: h.Keep})
+	return k.RunKept(ctx, in, kept)
 }
 
 // errKeepsNothing is what a session says that is no engine.Keeper.
