@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 )
 
@@ -74,7 +72,7 @@ type Engine struct {
 	stop     context.CancelFunc
 	sessions *sessionCache
 	loaded   *modelCache
-	compute  *semaphore.Weighted
+	compute  *gate
 	host     func() (hardware.Host, error)
 	env      func() environment
 	programs sync.Map // the software environment of each driver
@@ -108,7 +106,7 @@ func New(o Options) *Engine {
 	e.sessions = newSessionCache(e.sessionMemory, o.MemoryLimit)
 	e.loaded = newModelCache()
 	e.proofs.path = filepath.Join(o.Dir, "proofs.json")
-	e.compute = semaphore.NewWeighted(int64(e.concurrency()))
+	e.compute = newGate(e.concurrency())
 	return e
 }
 

@@ -33,6 +33,7 @@ const (
 	ErrRestartNeeded       Code = "restart_needed"        // the two binaries are of different versions
 	ErrRunnerCrashed       Code = "runner_crashed"        // the process that ran the model died
 	ErrOutOfMemory         Code = "out_of_memory"         // the model or its input did not fit the limit
+	ErrOverloaded          Code = "overloaded"            // too much is being done; the same call may be made again
 	ErrDeadline            Code = "deadline"              // it took longer than allowed
 	ErrCancelled           Code = "cancelled"             // the caller took it back
 	ErrTooLarge            Code = "too_large"             // over a size cap, refused before allocation

@@ -150,7 +150,7 @@ func (in *inferring) do(ctx context.Context) error {
 	if in.r.Explain {
 		in.out.Ranking = in.e.ranking(devices, in.model, in.file)
 	}
-	done, err := in.queue(ctx)
+	done, err := in.e.admit()
 	if err != nil {
 		return err
 	}
@@ -237,24 +237,10 @@ func (in *inferring) prepare(ctx context.Context) (func(context.Context, Session
 	}, nil
 }
 
-// queue waits until there are processor cores for the model's threads.
-func (in *inferring) queue(ctx context.Context) (done func(), err error) {
-	began := time.Now()
-	n := int64(min(in.e.planThreads(&in.model.Model), in.e.concurrency()))
-	in.e.load.queued.Add(1)
-	err = in.e.compute.Acquire(ctx, n)
-	in.e.load.queued.Add(-1)
-	if err != nil {
-		return nil, err
-	}
-	in.t.Queue = ms(time.Since(began))
-	in.e.load.running.Add(1)
-	return func() { in.e.load.running.Add(-1); in.e.compute.Release(n) }, nil
-}
-
 // tryDevices does the work on the first device that can.
 func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work func(context.Context, Sessions) error) error {
 	var first error
+	t := &turn{e: in.e, background: in.r.Mode == ModeAsync}
 	for i, c := range devices {
 		if err := in.e.unfit(c, in.model, in.file, in.graph); err != nil {
 			in.out.Tried = append(in.out.Tried, Attempt{Device: c.ID, Outcome: "skipped", Reason: Explain(err).Message})
@@ -263,7 +249,7 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 		}
 		why := in.e.whyBest(c, devices, in.model, in.file) // before this run adds to what is known
 		o := in.e.open(in.model, c, in.t.add)
-		o.file = in.file
+		o.file, o.turn = in.file, t
 		profiled := in.e.profiling(ctx, o, in.run.id, in.keep)
 		err := work(ctx, o)
 		if errors.Is(err, ErrRunnerCrashed) { // a model has no memory between runs, so once more is safe
@@ -275,6 +261,7 @@ func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work f
 		o.release()
 		profiled()
 		in.t.checked(time.Duration(in.checking.Swap(0)))
+		in.t.waited(time.Duration(t.waited.Swap(0)))
 		if err == nil {
 			in.ranOn(c, o, why, len(devices), i)
 			return nil
@@ -298,6 +285,12 @@ func (t *InferTimingsMS) add(load time.Duration) { t.Load = round3(t.Load + ms(l
 // of opening the model on a device for the first time.
 func (t *InferTimingsMS) checked(d time.Duration) {
 	t.add(d)
+	t.Run = max(0, round3(t.Run-ms(d)))
+}
+
+// waited takes the waiting for turns out of the run.
+func (t *InferTimingsMS) waited(d time.Duration) {
+	t.Queue = round3(t.Queue + ms(d))
 	t.Run = max(0, round3(t.Run-ms(d)))
 }
 

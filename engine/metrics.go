@@ -52,7 +52,7 @@ func (e *Engine) Stats() Stats {
 }
 
 // load counts runs.
-type load struct{ queued, running atomic.Int64 }
+type load struct{ admitted, queued, running atomic.Int64 }
 
 // observe tells of an inference.
 func (in *inferring) observe(ctx context.Context, err error) {

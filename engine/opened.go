@@ -15,6 +15,7 @@ type opened struct {
 	m       *loadedModel
 	c       candidate
 	threads int
+	turn    *turn               // what its runs wait with; nil if they don't
 	file    string              // that runs when none is named; "" is the model's main one
 	loading func(time.Duration) // told how long each opening took
 
@@ -44,12 +45,12 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if s := o.byFile[file]; s != nil {
-		return s.s, nil
-	}
 	g, err := o.m.graph(file)
 	if err != nil {
 		return nil, err
+	}
+	if s := o.byFile[file]; s != nil {
+		return o.turned(s, g), nil
 	}
 	began := time.Now()
 	key := sessionKey{o.m.Root, file, o.c.provider.Name(), o.c.ID, o.threads, o.profilePrefix()}
@@ -81,7 +82,7 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 	if !hit {
 		o.e.sessions.weigh(s)
 	}
-	return s.s, nil
+	return o.turned(s, g), nil
 }
 
 // lease keeps a stored model where it is while a session has it open.

@@ -35,6 +35,7 @@ type cachedSession struct {
 	lastUse int64
 	gone    bool   // not in the map any more: the last user closes it
 	lease   func() // called when the session is closed; may be nil
+	joining joining
 
 	described sync.Once
 	info      SessionInfo // set by describe

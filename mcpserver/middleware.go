@@ -12,10 +12,6 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/tools"
 )
 
-// ErrOverloaded is the code of a call that is refused because too many are
-// being answered. It may be made again.
-const ErrOverloaded engine.Code = "overloaded"
-
 // watched counts a call among those that ServeHTTP waits for, ends it when
 // its client has gone, and logs how long it took. Arguments are not logged:
 // they are the user's.
@@ -23,7 +19,7 @@ func (s *Server) watched(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		ctx, done := s.begin(ctx, req)
 		if !s.calls.take() {
-			done(Outcome{Code: ErrOverloaded})
+			done(Outcome{Code: engine.ErrOverloaded})
 			return s.overloaded(), nil
 		}
 		defer s.calls.give()
@@ -46,7 +42,7 @@ func (s *Server) watched(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 // overloaded is the answer to one call too many.
 func (s *Server) overloaded() *mcp.CallToolResult {
 	return tools.ErrorResult(&engine.ErrorInfo{
-		Code: ErrOverloaded, Message: fmt.Sprintf("%d calls are being answered (limit calls)", cap(s.calls)),
+		Code: engine.ErrOverloaded, Message: fmt.Sprintf("%d calls are being answered (limit calls)", cap(s.calls)),
 		Hint: "call again in a second", Retryable: true,
 	})
 }

@@ -105,8 +105,9 @@ func output(g engine.Graph, name string) (string, error) {
 }
 
 // batches groups the texts for runs: of like length, so that little is
-// padding, and within the token budget. size bounds a batch if it is positive.
-func batches(encoded []passage, size int) [][]int {
+// padding, or of the same where the model can't tell what is, and within the
+// token budget. size bounds a batch if it is positive.
+func (e encoder) batches(encoded []passage, size int) [][]int {
 	order := make([]int, len(encoded))
 	for i := range order {
 		order[i] = i
@@ -115,12 +116,23 @@ func batches(encoded []passage, size int) [][]int {
 	var out [][]int
 	for len(order) > 0 {
 		n := 1
-		for n < len(order) && (size <= 0 && (n+1)*len(encoded[order[n]].IDs) <= tokenBudget || n < size) {
+		for n < len(order) && e.fits(len(encoded[order[0]].IDs), len(encoded[order[n]].IDs), n+1, size) {
 			n++
 		}
 		out, order = append(out, order[:n]), order[n:]
 	}
 	return out
+}
+
+// fits reports whether a text of a length makes the n-th of a batch.
+func (e encoder) fits(shortest, length, n, size int) bool {
+	if shortest < length && !e.masked() {
+		return false
+	}
+	if size > 0 {
+		return n <= size
+	}
+	return n*length <= tokenBudget
 }
 
 // A row is what an output has for one text: its numbers, and the shape of
@@ -149,19 +161,19 @@ func (e encoder) texts(item engine.Item, o tokenizer.Options) ([]tokenizer.Encod
 // run puts the texts through the model, and hands on the rows of the wanted
 // outputs text by text.
 func (e encoder) run(ctx context.Context, s engine.Session, encoded []passage, size int, wants []want, take func(i int, p passage, rows []row) error) error {
-	for _, batch := range batches(encoded, size) {
+	for _, batch := range e.batches(encoded, size) {
 		length := 0
 		for _, i := range batch {
 			length = max(length, len(encoded[i].IDs))
 		}
-		out, err := s.Run(ctx, e.tensors(encoded, batch, length))
+		out, err := engine.RunJoined(ctx, s, e.tensors(encoded, batch, length), e.join())
 		if err != nil {
 			return err
 		}
 		for at, i := range batch {
 			rows := make([]row, len(wants))
 			for k, w := range wants {
-				if rows[k], err = w.row(out[w.output], at, len(batch), length, len(encoded[i].IDs)); err != nil {
+				if rows[k], err = w.row(out[w.output], at, len(batch), len(encoded[i].IDs)); err != nil {
 					return err
 				}
 			}
@@ -173,8 +185,22 @@ func (e encoder) run(ctx context.Context, s engine.Session, encoded []passage, s
 	return nil
 }
 
+// join lets runs of several callers be one, if the model knows what is padding.
+func (e encoder) join() engine.Join {
+	j := engine.Join{Budget: tokenBudget}
+	if e.masked() {
+		j.Pad = map[string]int64{"input_ids": e.tok.PadID(), "attention_mask": 0, "token_type_ids": 0}
+	}
+	return j
+}
+
+// masked reports whether the model is told what is padding.
+func (e encoder) masked() bool {
+	return slices.ContainsFunc(e.inputs, func(v engine.ValueInfo) bool { return v.Name == "attention_mask" })
+}
+
 // row cuts one text's part out of an output.
-func (w want) row(t *engine.Tensor, at, batch, length, tokens int) (row, error) {
+func (w want) row(t *engine.Tensor, at, batch, tokens int) (row, error) {
 	if t == nil {
 		return row{}, engine.Errorf(engine.ErrModelInvalid, "the model gave no %q", w.output)
 	}
@@ -188,10 +214,10 @@ func (w want) row(t *engine.Tensor, at, batch, length, tokens int) (row, error) 
 	width := len(values) / batch
 	r := row{values[at*width : (at+1)*width], slices.Clone(t.Shape[1:])}
 	if w.tokens || len(t.Shape) > 2 {
-		if len(t.Shape) < 2 || t.Shape[1] != int64(length) {
-			return row{}, engine.Errorf(engine.ErrModelInvalid, "the model's output %q has shape %v for texts of %d tokens", w.output, t.Shape, length)
+		if len(t.Shape) < 2 || t.Shape[1] < int64(tokens) {
+			return row{}, engine.Errorf(engine.ErrModelInvalid, "the model's output %q has shape %v for a text of %d tokens", w.output, t.Shape, tokens)
 		}
-		r.values, r.shape[0] = r.values[:width/length*tokens], int64(tokens)
+		r.values, r.shape[0] = r.values[:width/int(t.Shape[1])*tokens], int64(tokens)
 	}
 	return r, nil
 }

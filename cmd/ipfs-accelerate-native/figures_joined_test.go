@@ -1,0 +1,101 @@
+//go:build figures && linux
+
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
+)
+
+// TestFigures_joined is how much faster short texts are embedded when many
+// callers ask at once than one after the other, through the whole program.
+func TestFigures_joined(t *testing.T) {
+	const callers, rounds = 64, 5
+	server, native := buildBinary(t, "0", "../ipfs-accelerate"), buildBinary(t, "1", ".")
+	env := []string{"IPFS_ACCELERATE_HOME=" + t.TempDir(), "IPFS_ACCELERATE_NATIVE=" + native, "ORT_LIB=" + enginetest.Runtime(t)}
+	add := exec.Command(server, "models", "add", minilm(t).Dir, "--name", "minilm", "--copy", "--json")
+	add.Env = append(os.Environ(), env...)
+	must(t, add.Run())
+	l := openLine(t, env, server, "serve")
+	asks := make([]string, callers)
+	for i := range asks {
+		asks[i] = call("run_inference", fmt.Sprintf(`{"model":"minilm","inputs":["%s %d"],"detail":"full"}`, []string{"a fox", "the cat sat", "rain", "two old ships"}[i%4], i))
+	}
+	var alone, together []float64
+	var apart float64
+	for range rounds {
+		var one, all [][]float32
+		alone = append(alone, timed(t, func() (err error) { one, err = l.embed(asks, 1); return err }))
+		together = append(together, timed(t, func() (err error) { all, err = l.embed(asks, callers); return err }))
+		for i := range one {
+			for d := range one[i] {
+				apart = max(apart, math.Abs(float64(one[i][d]-all[i][d])))
+			}
+		}
+	}
+	l.close(t)
+	ratio := median(alone) / median(together)
+	fmt.Printf("# P2 ms for %d texts: %.1f one by one, %.1f at once; vectors differ by %.2g\n", callers, median(alone), median(together), apart)
+	verdict := "ok"
+	if ratio < 1.9 || apart > 1e-6 {
+		verdict = "short"
+	}
+	fmt.Printf("P2 %.3f ratio >=1.9 %s\n", ratio, verdict)
+}
+
+// embed asks with so many requests under way at once, and returns the vectors
+// in the order of the requests.
+func (l *line) embed(asks []string, at int) ([][]float32, error) {
+	first := l.n + 1
+	out := make([][]float32, len(asks))
+	for i := range asks {
+		if i >= at {
+			if err := l.takeVector(first, out); err != nil {
+				return nil, err
+			}
+		}
+		l.n++
+		if _, err := fmt.Fprintf(l.in, "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":%s}\n", l.n, asks[i]); err != nil {
+			return nil, err
+		}
+	}
+	for range min(at, len(asks)) {
+		if err := l.takeVector(first, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (l *line) takeVector(first int, out [][]float32) error {
+	text, err := l.out.ReadString('\n')
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		ID     int
+		Result struct {
+			StructuredContent struct {
+				Outputs []engine.Output
+				Error   any
+			}
+		}
+	}
+	if err := json.NewDecoder(strings.NewReader(text)).Decode(&answer); err != nil {
+		return err
+	}
+	r := answer.Result.StructuredContent
+	if len(r.Outputs) != 1 || len(r.Outputs[0].Embedding) == 0 {
+		return fmt.Errorf("answered %.500s", text)
+	}
+	out[answer.ID-first] = r.Outputs[0].Embedding
+	return nil
+}
