@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
@@ -24,7 +26,6 @@ const (
 	lookEvery      = 2 * time.Second    // at the peers that should be connected
 	dialTimeout    = 5 * time.Second
 	longestRedial  = time.Minute
-	mdnsSettles    = 5 * time.Second // after which what is on the local network was heard
 	announceEvery  = 30 * time.Second
 	renewEvery     = 12 * time.Hour
 	maxProviders   = 8
@@ -39,16 +40,20 @@ type scout struct {
 	table *dht.IpfsDHT // nil: none
 	mdns  mdns.Service // nil: not looked for
 
+	known event.Subscription // to who is connected and has told what it speaks
+
 	settled chan struct{} // closed when every static peer was tried, and the local network heard
 
 	mu        sync.Mutex // guards all below
 	changed   chan struct{}
+	meeting   int                       // peers, at the moment
+	heard     map[peer.ID]peer.AddrInfo // on the local network
 	retry     map[peer.ID]redial
 	lookedUp  map[cid.Cid]time.Time
 	announced map[cid.Cid]time.Time
 }
 
-// A redial says when a static peer is tried again.
+// A redial says when a peer is tried again.
 type redial struct {
 	at    time.Time
 	pause time.Duration
@@ -57,20 +62,19 @@ type redial struct {
 func newScout(ctx context.Context, h *Host, c peers.Config) (*scout, error) {
 	s := &scout{
 		h: h, settled: make(chan struct{}), changed: make(chan struct{}),
-		retry: make(map[peer.ID]redial), lookedUp: make(map[cid.Cid]time.Time), announced: make(map[cid.Cid]time.Time),
+		heard: make(map[peer.ID]peer.AddrInfo), retry: make(map[peer.ID]redial), lookedUp: make(map[cid.Cid]time.Time), announced: make(map[cid.Cid]time.Time),
 	}
-	h.host.Network().Notify(&network.NotifyBundle{ConnectedF: func(network.Network, network.Conn) { s.wake() }})
+	var err error
+	if s.known, err = h.host.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted)); err != nil {
+		return s, fmt.Errorf("hear of peers: %w", err)
+	}
 	if c.DHT {
 		if err := s.joinTable(ctx, c.Bootstrap); err != nil {
 			return s, err
 		}
 	}
 	if c.MDNS {
-		service := mdns.NewMdnsService(h.host, mdns.ServiceName, heard{ctx, s})
-		if err := service.Start(); err != nil {
-			return s, fmt.Errorf("look on the local network: %w", err)
-		}
-		s.mdns = service
+		return s, s.joinLAN(ctx)
 	}
 	return s, nil
 }
@@ -87,26 +91,12 @@ func (s *scout) joinTable(ctx context.Context, bootstrap []string) error {
 	return s.table.Bootstrap(ctx)
 }
 
-// heard is told of the peers on the local network.
-type heard struct {
-	ctx context.Context //nolint:containedctx // the interface of mdns has none
-	s   *scout
-}
-
-// HandlePeerFound implements the interface of mdns: of those it hears, only the
-// allowed are connected to.
-func (n heard) HandlePeerFound(p peer.AddrInfo) {
-	if p.ID == n.s.h.host.ID() || !n.s.h.gate.admits(p.ID) {
-		return
-	}
-	n.s.h.work.Go(func() { n.s.meet(n.ctx, p) })
-}
-
 // meet connects to a peer, if it is not, and says so in the log if it can't.
 func (s *scout) meet(ctx context.Context, p peer.AddrInfo) bool {
 	if s.h.host.Network().Connectedness(p.ID) == network.Connected {
 		return true
 	}
+	defer s.meets()()
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if err := s.h.greet(ctx, p); err != nil {
@@ -117,8 +107,24 @@ func (s *scout) meet(ctx context.Context, p peer.AddrInfo) bool {
 	return true
 }
 
+// meets counts one more peer that is being met, until what it returns is
+// called.
+func (s *scout) meets() (met func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meeting++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.meeting--
+	}
+}
+
 func (s *scout) close() error {
 	var errs []error
+	if s.known != nil {
+		errs = append(errs, s.known.Close())
+	}
 	if s.mdns != nil {
 		errs = append(errs, s.mdns.Close())
 	}
@@ -141,24 +147,40 @@ func (s *scout) wake() {
 func (s *scout) run(ctx context.Context) {
 	var g errgroup.Group
 	g.Go(func() error { s.settle(ctx); return nil })
+	g.Go(func() error { s.listen(ctx); return nil })
 	if s.table != nil {
 		g.Go(func() error { s.keepAnnounced(ctx); return nil })
 	}
 	_ = g.Wait() // nothing fails
 }
 
+// listen wakes those who wait when a peer has told what it speaks: before that
+// it can't be asked.
+func (s *scout) listen(ctx context.Context) {
+	for {
+		select {
+		case <-s.known.Out():
+			s.wake()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // settle tries every static peer once, listens for those of the local network,
 // and then keeps looking.
 func (s *scout) settle(ctx context.Context) {
-	begun := time.Now()
 	s.dial(ctx)
 	if s.mdns != nil {
-		pause(ctx, mdnsSettles-time.Since(begun))
+		s.hearLAN(ctx)
 	}
 	close(s.settled)
 	s.wake()
-	for pause(ctx, lookEvery) {
+	for n := 1; pause(ctx, lookEvery); n++ {
 		s.dial(ctx)
+		if s.mdns != nil && n%asksAgain == 0 {
+			s.askLAN(ctx)
+		}
 	}
 }
 
@@ -174,13 +196,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// dial connects to the static peers that are not, each after a longer pause
-// than before, and reports whether there is one more.
+// dial connects to the peers that should be and are not, each after a longer
+// pause than before, and reports whether there is one more.
 func (s *scout) dial(ctx context.Context) bool {
 	var g errgroup.Group
 	g.SetLimit(lowConns)
 	var more atomic.Bool
-	for _, p := range s.h.gate.statics() {
+	for _, p := range append(s.h.gate.statics(), s.neighbours()...) {
 		if !s.due(p.ID) {
 			continue
 		}
@@ -211,7 +233,10 @@ func (s *scout) tried(p peer.ID, ok bool) {
 		return
 	}
 	pause := min(longestRedial, max(lookEvery, 2*s.retry[p].pause))
-	s.retry[p] = redial{time.Now().Add(pause), pause}
+	if pause == longestRedial {
+		delete(s.heard, p) // it is gone; should it come back, it says so
+	}
+	s.retry[p] = redial{time.Now().Add(pause/2 + rand.N(pause)), pause} // no two in step
 }
 
 // wait waits until a block that no peer had may be found after all: another
