@@ -172,8 +172,7 @@ func (m *Model) OnnxFileFor(precision string) (string, error) {
 // OnnxFile returns the file that runs when none is named: the manifest's
 // "model" role, or the first of several models that are used together; else
 // model.onnx or onnx/model.onnx, or likewise encoder_model.onnx or
-// decoder_model_merged.onnx; else the only
-// .onnx file.
+// decoder_model_merged.onnx; else the only .onnx file.
 func (m *Model) OnnxFile() (string, error) {
 	for _, role := range []string{"model", "encoder", "detector"} {
 		if f := m.Manifest.Files[role]; f != "" {

@@ -125,6 +125,9 @@ type Output struct {
 	PromptTokens    int     `json:"prompt_tokens,omitempty" jsonschema:"-"`
 	GeneratedTokens int     `json:"generated_tokens,omitempty" jsonschema:"-"`
 
+	SummaryText     *string `json:"summary_text,omitempty" jsonschema:"-"`
+	TranslationText *string `json:"translation_text,omitempty" jsonschema:"-"`
+
 	Text   *string  `json:"text,omitempty"`
 	Chunks []Chunk  `json:"chunks,omitempty"`
 	Area   *float64 `json:"area,omitempty"` // of the picture, 0 to 1
@@ -183,6 +186,10 @@ var heads = []struct{ class, task string }{
 	{"ForAudioClassification", "audio-classification"},
 	{"ForCTC", "automatic-speech-recognition"},
 	{"WhisperForConditionalGeneration", "automatic-speech-recognition"},
+	{"PegasusForConditionalGeneration", "summarization"},
+	{"M2M100ForConditionalGeneration", "translation"},
+	{"MarianMTModel", "translation"},
+	{"ForConditionalGeneration", "text2text-generation"},
 	{"ForQuestionAnswering", "question-answering"},
 	{"ForCausalLM", "text-generation"},
 	{"GPT2LMHeadModel", "text-generation"},

@@ -157,7 +157,7 @@ func (c *cli) plugIns(a *app) *engine.Registry {
 		tasks.ImageFeatureExtraction(), tasks.ImageToText(), tasks.DepthEstimation(), tasks.ZeroShotImageClassification(),
 		tasks.AutomaticSpeechRecognition(), tasks.VoiceActivityDetection(), tasks.AudioClassification(),
 		tasks.TabularClassification(), tasks.TabularRegression(),
-		tasks.TextGeneration(renderer(a.native)),
+		tasks.TextGeneration(renderer(a.native)), tasks.Summarization(), tasks.Translation(), tasks.Text2TextGeneration(),
 	} {
 		r.RegisterTask(t)
 	}

@@ -105,6 +105,10 @@ func printInference(w io.Writer, a engine.Inference) {
 			row(w, "%d\t%d numbers\t%v…", o.Item, o.Dim, o.Preview)
 		case o.GeneratedText != nil:
 			row(w, "%s", *o.GeneratedText)
+		case o.SummaryText != nil:
+			row(w, "%s", *o.SummaryText)
+		case o.TranslationText != nil:
+			row(w, "%s", *o.TranslationText)
 		case o.Text != nil:
 			row(w, "%s", *o.Text)
 		case o.Score != nil:

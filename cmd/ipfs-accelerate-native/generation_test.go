@@ -66,9 +66,16 @@ func TestGeneration_conforms(t *testing.T) {
 }
 
 // The tokens that are always the likeliest are those of transformers, with
-// prompts read in parts too.
+// prompts read in parts too; and by a graph that is told whether it remembers.
 func TestGeneration_greedyEqualsReference(t *testing.T) {
-	run := pipeline(t, tasks.TextGeneration(renderNative), folder(t, "testdata/generation/gpt2"))
+	for _, dir := range []string{"gpt2", "merged"} {
+		t.Run(dir, func(t *testing.T) { greedyEqualsReference(t, "testdata/generation/"+dir) })
+	}
+}
+
+func greedyEqualsReference(t *testing.T, dir string) {
+	t.Helper()
+	run := pipeline(t, tasks.TextGeneration(renderNative), folder(t, dir))
 	for _, g := range readGenerationGoldens(t).Greedy {
 		parameters, err := json.Marshal(map[string]any{"raw": true, "max_new_tokens": 24, "repetition_penalty": g.Penalty})
 		must(t, err)

@@ -62,7 +62,7 @@ func (v *values) keep(value *C.OrtValue) *C.OrtValue {
 func newCopy(t *engine.Tensor) (*C.OrtValue, error) {
 	var value *C.OrtValue
 	var data unsafe.Pointer
-	err := check(C.shim_new((*C.int64_t)(first(t.Shape)), C.size_t(len(t.Shape)), C.int(elementTypes[t.DType]), &value, &data))
+	err := check(C.shim_new((*C.int64_t)(first(t.Shape)), C.size_t(len(t.Shape)), elementTypes[t.DType], &value, &data))
 	if err == nil && len(t.Data) > 0 {
 		copy(unsafe.Slice((*byte)(data), len(t.Data)), t.Data)
 	}

@@ -10,12 +10,12 @@ import (
 // A sampler chooses tokens. The order of its steps, and what each does, is
 // that of transformers' logits processors.
 type sampler struct {
-	o      generation
+	o      sampling
 	random *rand.Rand // nil chooses the likeliest
 	seen   map[int64]bool
 }
 
-func newSampler(o generation, prompt []int64) *sampler {
+func newSampler(o sampling, prompt []int64) *sampler {
 	s := &sampler{o: o, seen: map[int64]bool{}}
 	if o.DoSample != nil && *o.DoSample {
 		s.random = rand.New(rand.NewPCG(o.Seed, o.Seed))
@@ -29,7 +29,7 @@ func newSampler(o generation, prompt []int64) *sampler {
 // next chooses a token by its logits, which it changes.
 func (s *sampler) next(logits []float32) int {
 	s.penalize(logits)
-	id := 0
+	var id int
 	if s.random == nil {
 		id = likeliest(logits)
 	} else {

@@ -24,7 +24,7 @@ func TestSampler_equalsReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range cases {
-		o := generation{Temperature: 1, TopP: 1, RepetitionPenalty: 1}
+		o := sampling{Temperature: 1, TopP: 1, RepetitionPenalty: 1}
 		if err := json.Unmarshal(c.Parameters, &o); err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestSampler_equalsReference(t *testing.T) {
 
 // min_p is of the likeliest token's probability.
 func TestSampler_minP(t *testing.T) {
-	s := newSampler(generation{Temperature: 1, TopP: 1, MinP: 0.3, RepetitionPenalty: 1}, nil)
+	s := newSampler(sampling{Temperature: 1, TopP: 1, MinP: 0.3, RepetitionPenalty: 1}, nil)
 	left := s.probabilities([]float32{0, float32(math.Log(0.5)), float32(math.Log(0.2)), float32(math.Log(0.31))})
 	if len(left) != 3 || left[0].id != 0 || left[2].id != 3 {
 		t.Errorf("left %v", left)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,15 +40,9 @@ template, or with raw, the model goes on with the text.
 | system | | what the model is told first, in a conversation that doesn't say |
 | raw | false | go on with the text as it is, in spite of a chat template |
 | stop | | end before any of these texts |
-| do_sample | the model's | choose at random by probability; else always the likeliest token |
-| temperature | the model's, or 1 | above 1 is more varied, below 1 less |
-| top_k | the model's, or 50 | only of so many likeliest; 0 is all |
-| top_p | the model's, or 1 | only of the likeliest that together have this probability |
-| min_p | 0 | only of those with this part of the likeliest one's probability |
-| repetition_penalty | the model's, or 1 | above 1 makes tokens that were there less likely |
-| seed | 0 | another seed, another choice; the same, the same |
+` + samplingDoc + `
 
-Passing temperature, top_k, top_p, min_p or seed asks for do_sample. Each output has generated_text (what was written, and
+Each output has generated_text (what was written, and
 no more), finish_reason (stop, or length where a limit ended it), prompt_tokens and generated_tokens. While it writes,
 progress has the text so far.
 `
@@ -61,7 +54,7 @@ func (t textGeneration) Load(_ context.Context, m *engine.Model) (engine.Pipelin
 	if err != nil {
 		return nil, err
 	}
-	p := &generator{render: t.render, defaults: generation{MaxNewTokens: 256, Temperature: 1, TopK: 50, TopP: 1, RepetitionPenalty: 1}}
+	p := &generator{render: t.render, defaults: usualSampling}
 	if err := p.memory.read(g); err != nil {
 		return nil, err
 	}
@@ -83,7 +76,7 @@ type generator struct {
 	memory   memory
 	ends     []int64 // tokens that end a text
 	context  int     // the most tokens of prompt and text together
-	defaults generation
+	defaults sampling
 }
 
 // ids is one number or a list of them.
@@ -115,84 +108,40 @@ func (p *generator) readConfig(m *engine.Model) error {
 	if p.context <= 0 {
 		return engine.Errorf(engine.ErrModelInvalid, "config.json does not say how many tokens the model takes").WithHint("set max_position_embeddings there")
 	}
-	g := struct {
-		End    ids   `json:"eos_token_id"`
-		Sample *bool `json:"do_sample"`
-		*samplerConfig
-	}{samplerConfig: &samplerConfig{&p.defaults.Temperature, &p.defaults.TopK, &p.defaults.TopP, &p.defaults.RepetitionPenalty}}
+	var g struct {
+		End ids `json:"eos_token_id"`
+	}
 	if _, err := readJSON(m, "generation_config.json", &g); err != nil {
 		return err
 	}
-	p.defaults.DoSample = g.Sample
+	if err := p.defaults.read(m, "generation_config.json"); err != nil {
+		return err
+	}
 	p.ends = append(c.End, g.End...)
 	return nil
 }
 
-// samplerConfig are the settings of generation_config.json that are
-// parameters too.
-type samplerConfig struct {
-	Temperature       *float64 `json:"temperature"`
-	TopK              *int     `json:"top_k"`
-	TopP              *float64 `json:"top_p"`
-	RepetitionPenalty *float64 `json:"repetition_penalty"`
-}
-
 // generation are the parameters.
 type generation struct {
-	MaxNewTokens      int      `json:"max_new_tokens"`
-	System            string   `json:"system"`
-	Raw               bool     `json:"raw"`
-	Stop              []string `json:"stop"`
-	DoSample          *bool    `json:"do_sample"`
-	Temperature       float64  `json:"temperature"`
-	TopK              int      `json:"top_k"`
-	TopP              float64  `json:"top_p"`
-	MinP              float64  `json:"min_p"`
-	RepetitionPenalty float64  `json:"repetition_penalty"`
-	Seed              uint64   `json:"seed"`
+	sampling
+	System string   `json:"system"`
+	Raw    bool     `json:"raw"`
+	Stop   []string `json:"stop"`
 }
 
-// sampling are the parameters that are of no use without do_sample.
-var sampling = []string{"temperature", "top_k", "top_p", "min_p", "seed"}
-
 func (o *generation) check() error {
-	for _, c := range []struct {
-		ok    bool
-		name  string
-		wants string
-	}{
-		{o.MaxNewTokens > 0, "max_new_tokens", "above 0"},
-		{o.Temperature > 0, "temperature", "above 0; for the likeliest text pass do_sample false"},
-		{o.TopK >= 0, "top_k", "0 or more"},
-		{o.TopP > 0 && o.TopP <= 1, "top_p", "above 0 and at most 1"},
-		{o.MinP >= 0 && o.MinP <= 1, "min_p", "from 0 to 1"},
-		{o.RepetitionPenalty > 0, "repetition_penalty", "above 0"},
-		{!slices.Contains(o.Stop, ""), "stop", "texts that are not empty"},
-	} {
-		if !c.ok {
-			return engine.Errorf(engine.ErrInvalidArgument, "parameter %q must be %s", c.name, c.wants)
-		}
+	if slices.Contains(o.Stop, "") {
+		return engine.Errorf(engine.ErrInvalidArgument, "parameter \"stop\" must be texts that are not empty")
 	}
-	return nil
+	return o.sampling.check()
 }
 
 // settings are the parameters of a request.
 func (p *generator) settings(r engine.Request) (generation, error) {
-	o := p.defaults
-	o.DoSample = nil
-	if err := settle(r, &o); err != nil {
-		return o, err
-	}
-	if o.DoSample != nil {
-		return o, nil
-	}
-	o.DoSample = p.defaults.DoSample
-	var given map[string]json.RawMessage
-	if json.Unmarshal(r.Parameters, &given) == nil && slices.ContainsFunc(slices.Collect(maps.Keys(given)), func(k string) bool { return slices.Contains(sampling, k) }) {
-		yes := true
-		o.DoSample = &yes
-	}
-	return o, nil
+	o := generation{sampling: p.defaults}
+	err := settle(r, &o)
+	o.choose(r, p.defaults)
+	return o, err
 }
 
 // Run writes a text for each input, one after the other.

@@ -12,6 +12,7 @@ import (
 // the outputs that become them.
 type memory struct {
 	positions bool
+	told      bool // the model is told whether it remembers anything
 	past      []engine.ValueInfo
 	present   map[string]string // by input of the past, the output
 }
@@ -28,6 +29,8 @@ func (m *memory) read(g engine.Graph) error {
 		switch {
 		case v.Name == "position_ids":
 			m.positions = true
+		case v.Name == useCache && v.DType == engine.Bool:
+			m.told = true
 		case v.Name == "input_ids", v.Name == "attention_mask":
 		case present != v.Name && outputs[present] && len(v.Shape) == 4 && v.Shape[1] > 0 && v.Shape[3] > 0:
 			m.past, m.present[v.Name] = append(m.past, v), present
@@ -69,7 +72,7 @@ func (w *writing) write(ctx context.Context) (engine.Output, error) {
 			return engine.Output{}, err
 		}
 	}
-	choose := newSampler(w.o, w.prompt)
+	choose := newSampler(w.o.sampling, w.prompt)
 	next := w.prompt[last]
 	for {
 		logits, err := w.step(ctx, []int64{next}, true)
@@ -94,7 +97,7 @@ func (w *writing) write(ctx context.Context) (engine.Output, error) {
 
 // text is what was written so far, without characters that are not whole yet.
 func (w *writing) text() string {
-	return strings.TrimRight(w.p.tok.Decode(w.new, true), "\uFFFD")
+	return strings.TrimRight(w.p.tok.Decode(w.new, false), "\uFFFD")
 }
 
 // maxTold bounds the text that goes with progress.
@@ -102,17 +105,21 @@ const maxTold = 400
 
 // tell reports the end of the text so far.
 func (w *writing) tell(text string) {
-	if w.report == nil {
+	tell(w.report, text, len(w.new), w.o.MaxNewTokens)
+}
+
+func tell(report func(engine.Progress), text string, done, total int) {
+	if report == nil {
 		return
 	}
 	if runes := []rune(text); len(runes) > maxTold {
 		text = "…" + string(runes[len(runes)-maxTold:])
 	}
-	w.report(engine.Progress{Done: int64(len(w.new)), Total: int64(w.o.MaxNewTokens), Unit: "tokens", Message: text})
+	report(engine.Progress{Done: int64(done), Total: int64(total), Unit: "tokens", Message: text})
 }
 
 func (w *writing) output(why string) engine.Output {
-	text := w.p.tok.Decode(w.new, true)
+	text := w.p.tok.Decode(w.new, false)
 	if at := stopAt(text, w.o.Stop); at >= 0 {
 		text = text[:at]
 	}
@@ -157,6 +164,9 @@ func (w *writing) inputs(ids []int64) engine.Tensors {
 	}
 	if w.p.memory.positions {
 		in["position_ids"] = engine.NewTensor([]int64{1, int64(n)}, positions)
+	}
+	if w.p.memory.told {
+		in[useCache] = boolean(w.past > 0)
 	}
 	if w.past == 0 {
 		for _, v := range w.p.memory.past {

@@ -79,6 +79,9 @@ func (t *Tokenizer) Token(id int64) string {
 	return t.texts[id]
 }
 
+// Special reports whether a token is one that stands for no text.
+func (t *Tokenizer) Special(id int64) bool { return t.special[id] }
+
 // UnknownID is the id of what the vocabulary does not have, -1 if it has none.
 func (t *Tokenizer) UnknownID() int64 { return t.unknown }
 

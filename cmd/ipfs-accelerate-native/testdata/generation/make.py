@@ -2,7 +2,7 @@
 transformers generates with it; and what transformers makes of chat templates.
 
 Made with torch 1.13.0a0 (Debian's python3-torch), transformers 4.40.2 and
-tokenizers 0.19.1 on CPU; usage: make.py OUT, where this file lies; the probabilities
+tokenizers 0.19.1 and onnx 1.16.2 on CPU; usage: make.py OUT, where this file lies; the probabilities
 go to the tests of engine/tasks. The weights
 follow from the seed, so that the same versions make the same files.
 """
@@ -11,6 +11,8 @@ import os
 import sys
 
 import torch
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)) + "/../rewriting")
+from merged import merge
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.generation.logits_process import (LogitsProcessorList, RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper,
@@ -38,6 +40,18 @@ config = GPT2Config(vocab_size=len(tok), n_positions=96, n_embd=24, n_layer=2, n
 model = GPT2LMHeadModel(config).eval()
 
 
+class First(torch.nn.Module):
+    """The first step."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids, attention_mask, position_ids):
+        o = self.model(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=True)
+        return (o.logits, *(x for pair in o.past_key_values for x in pair))
+
+
 class Step(torch.nn.Module):
     """One step, with what it remembers flat."""
 
@@ -62,11 +76,18 @@ past = [torch.rand(1, 4, 3, 6) for _ in pasts]
 torch.onnx.export(Step().eval(), (torch.tensor([[1, 2]]), torch.ones(1, 5, dtype=torch.long), torch.tensor([[3, 4]]), *past), out + "/gpt2/model.onnx",
                   input_names=["input_ids", "attention_mask", "position_ids", *pasts], output_names=["logits", *presents],
                   dynamic_axes=axes, opset_version=14)
-raw.save(out + "/gpt2/tokenizer.json")
+os.makedirs(out + "/merged", exist_ok=True)
+torch.onnx.export(First().eval(), (torch.tensor([[1, 2]]), torch.ones(1, 2, dtype=torch.long), torch.tensor([[0, 1]])), out + "/merged/first.onnx",
+                  input_names=["input_ids", "attention_mask", "position_ids"], output_names=["logits", *presents],
+                  dynamic_axes={k: v for k, v in axes.items() if k not in pasts}, opset_version=14)
+merge(out + "/merged/first.onnx", out + "/gpt2/model.onnx", out + "/merged/decoder_model_merged.onnx")
+os.remove(out + "/merged/first.onnx")
 config.architectures = ["GPT2LMHeadModel"]
-config.save_pretrained(out + "/gpt2")
-json.dump({"chat_template": template, "bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"}, open(out + "/gpt2/tokenizer_config.json", "w"), indent=1)
-json.dump({"eos_token_id": [2], "bos_token_id": 0}, open(out + "/gpt2/generation_config.json", "w"))
+for folder in (out + "/gpt2", out + "/merged"):
+    raw.save(folder + "/tokenizer.json")
+    config.save_pretrained(folder)
+    json.dump({"chat_template": template, "bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"}, open(folder + "/tokenizer_config.json", "w"), indent=1)
+    json.dump({"eos_token_id": [2], "bos_token_id": 0}, open(folder + "/generation_config.json", "w"))
 
 goldens = {"greedy": [], "warped": [], "chats": []}
 for prompt, penalty in (("The river", 1.0), ("Anna walks over", 1.0), ("Naïve café 🍕", 1.0), ("Where do you go?", 1.3), ("3.14", 1.1)):
