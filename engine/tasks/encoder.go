@@ -3,6 +3,7 @@ package tasks
 import (
 	"cmp"
 	"context"
+	"path"
 	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
@@ -52,6 +53,8 @@ func loadTokenizer(m *engine.Model) (*tokenizer.Tokenizer, error) {
 		name = "vocab.txt"
 	case m.Has("vocab.json") && m.Has("merges.txt"):
 		name = "vocab.json"
+	default:
+		name = pieceFile(m, name)
 	}
 	data, err := m.ReadFile(name, maxTokenizer)
 	if err != nil {
@@ -69,6 +72,16 @@ func loadTokenizer(m *engine.Model) (*tokenizer.Tokenizer, error) {
 	return tok, nil
 }
 
+// pieceFile is the model's file of SentencePiece, or else the name given.
+func pieceFile(m *engine.Model, otherwise string) string {
+	for _, name := range []string{"spiece.model", "tokenizer.model", "sentencepiece.bpe.model"} {
+		if m.Has(name) {
+			return name
+		}
+	}
+	return otherwise
+}
+
 // olderTokenizer makes a tokenizer of a vocabulary and settings.
 func olderTokenizer(m *engine.Model, name string, vocab []byte) (*tokenizer.Tokenizer, error) {
 	var s tokenizer.Settings
@@ -77,8 +90,11 @@ func olderTokenizer(m *engine.Model, name string, vocab []byte) (*tokenizer.Toke
 			return nil, err
 		}
 	}
-	if name == "vocab.txt" {
+	switch {
+	case name == "vocab.txt":
 		return tokenizer.FromWordPiece(vocab, s)
+	case path.Ext(name) == ".model":
+		return tokenizer.FromSentencePiece(vocab, s)
 	}
 	merges, err := m.ReadFile("merges.txt", maxTokenizer)
 	if err != nil {

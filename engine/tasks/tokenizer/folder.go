@@ -26,6 +26,11 @@ type Settings struct {
 	Mask         Special `json:"mask_token"`
 	Begin        Special `json:"bos_token"`
 	End          Special `json:"eos_token"`
+	AddBegin     *bool   `json:"add_bos_token"` // LLaMA's
+	AddEnd       bool    `json:"add_eos_token"`
+	Legacy       *bool   `json:"legacy"`       // SentencePiece's space is put before each part of a text
+	Extra        *int    `json:"extra_ids"`    // T5's
+	KeepAccents  *bool   `json:"keep_accents"` // ALBERT's
 }
 
 // A Special is a token with a meaning of its own; files have it as a string or

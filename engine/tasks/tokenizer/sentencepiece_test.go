@@ -1,0 +1,74 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// Folders with a model of SentencePiece give what transformers makes of them.
+func TestSentencePiece_equalsReference(t *testing.T) {
+	var goldens []struct {
+		Model    string
+		Settings json.RawMessage
+		Rows     []struct {
+			Text, Decoded    string
+			IDs, Pair, Types []int64
+			Offsets          [][2]int
+		}
+	}
+	readJSON(t, "testdata/pieces/goldens.json", &goldens)
+	for _, g := range goldens {
+		data, err := os.ReadFile(filepath.Join("testdata/pieces", g.Model))
+		must(t, err)
+		var s Settings
+		must(t, json.Unmarshal(g.Settings, &s))
+		tok, err := FromSentencePiece(data, s)
+		must(t, err)
+		for i, row := range g.Rows {
+			got := tok.EncodeWith(Options{Places: true}, row.Text)
+			if !slices.Equal(got.IDs, row.IDs) || !slices.Equal(got.Offsets, row.Offsets) {
+				t.Errorf("%s %s: %q: %v at %v, want %v at %v", g.Model, g.Settings, row.Text, got.IDs, got.Offsets, row.IDs, row.Offsets)
+			}
+			if text := tok.Decode(row.IDs, false); text != row.Decoded {
+				t.Errorf("%s %s: %q decoded: %q, want %q", g.Model, g.Settings, row.Text, text, row.Decoded)
+			}
+			before := g.Rows[(i+len(g.Rows)-1)%len(g.Rows)].Text
+			if before == "" { // which Python takes for no text
+				continue
+			}
+			if pair := tok.EncodePair(Options{}, row.Text, before); !slices.Equal(pair.IDs, row.Pair) || !slices.Equal(pair.TypeIDs, row.Types) {
+				t.Errorf("%s %s: %q with %q: %v of %v, want %v of %v", g.Model, g.Settings, row.Text, before, pair.IDs, pair.TypeIDs, row.Pair, row.Types)
+			}
+		}
+	}
+}
+
+func TestSentencePiece_refused(t *testing.T) {
+	data, err := os.ReadFile("testdata/pieces/llama.model")
+	must(t, err)
+	for name, c := range map[string]struct {
+		data  []byte
+		class string
+	}{"class": {data, "SomeTokenizer"}, "empty": {nil, "T5Tokenizer"}, "text": {[]byte("not a model"), "LlamaTokenizer"}, "cut short": {data[:len(data)/2], "LlamaTokenizer"}} {
+		if _, err := FromSentencePiece(c.data, Settings{Class: c.class}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func FuzzFromSentencePiece(f *testing.F) {
+	for _, name := range []string{"t5", "llama"} {
+		data, err := os.ReadFile("testdata/pieces/" + name + ".model")
+		must(f, err)
+		f.Add(data[:400])
+		f.Add(data)
+	}
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		if tok, err := FromSentencePiece(data, Settings{Class: "LlamaTokenizer"}); err == nil {
+			tok.Encode("hello world", 0)
+		}
+	})
+}

@@ -1,0 +1,49 @@
+"""Trains small models of SentencePiece, and has transformers make tokenizers of
+them without tokenizer.json.
+
+Made with transformers 4.40.2, tokenizers 0.19.1 and sentencepiece 0.2.3; usage:
+make.py OUT, where this file lies. No torch is needed.
+"""
+import json
+import os
+import sys
+
+import sentencepiece
+from transformers import AlbertTokenizerFast, LlamaTokenizerFast, T5TokenizerFast, XLMRobertaTokenizerFast
+
+out = sys.argv[1]
+text = """The river runs through the old city, and in the evening the light lies on the water like glass.
+Anna walks over the bridge and thinks of Paris. "Where do you go?" he asks. It costs 1,000 or 3.14, not 42.
+Naïve café déjà vu — straße, ﬁne, ＦＵＬＬ ½. Hello hello HELLO world worlds.
+привет мир γλώσσα 日本語 テキスト 机器学习 한국어
+def f(x): return x**2 if a != b else None
+""".splitlines()
+texts = ["", " ", "  ", "hello", " hello  world ", "The river runs — café", "naïve ﬁne ½ ＦＵＬＬ", "3.14 1,000 42,", "``quoted'' HELLO", "日本語 テキスト", "🍕 emoji ☎️", "a\tb\nc",
+         "line\n\nline", "</s> <s> <pad>", "x <mask> y", "[CLS] [MASK] [SEP]", "<extra_id_0> and <extra_id_99>", "x<unk>y", "привет мир", "  leading", "trailing  ", "a" * 40, "\u200bzero\u00a0width",
+         "é e\u0301 \u1e9b\u0323", "▁ under ▁▁", "<0x41> \x00 \x07"]
+
+
+def train(name, kind, size, **more):
+    path = f"{out}/{name}"
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(text * 20), model_prefix=path, model_type=kind, vocab_size=size, minloglevel=2, **more)
+    os.remove(path + ".vocab")
+    return path + ".model"
+
+
+
+t5 = train("t5", "unigram", 117, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+xlm = train("xlm", "unigram", 117)
+albert = train("albert", "unigram", 119, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, control_symbols=["[CLS]", "[SEP]", "[MASK]"])
+llama = train("llama", "bpe", 400, byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, split_digits=True)
+goldens = []
+for path, cls, settings in ((t5, T5TokenizerFast, {}), (t5, T5TokenizerFast, {"legacy": False, "extra_ids": 3}), (xlm, XLMRobertaTokenizerFast, {}), (albert, AlbertTokenizerFast, {}),
+                            (albert, AlbertTokenizerFast, {"do_lower_case": False, "keep_accents": True}), (llama, LlamaTokenizerFast, {}),
+                            (llama, LlamaTokenizerFast, {"add_bos_token": False, "add_eos_token": True})):
+    tok = cls(vocab_file=path, from_slow=True, **settings)
+    rows = []
+    for i, s in enumerate(texts):
+        e, pair = tok(s, return_offsets_mapping=True), tok(s, texts[i - 1], return_token_type_ids=True)
+        rows.append({"text": s, "ids": e.input_ids, "offsets": e.offset_mapping, "pair": pair.input_ids, "types": pair.token_type_ids,
+                     "decoded": tok._tokenizer.decode(e.input_ids, skip_special_tokens=True)})
+    goldens.append({"model": os.path.basename(path), "settings": {**settings, "tokenizer_class": cls.__name__.removesuffix("Fast")}, "rows": rows})
+json.dump(goldens, open(out + "/goldens.json", "w"), ensure_ascii=False)
