@@ -111,7 +111,7 @@ func (s *sampler) cut(ts []token) int {
 			sum += t.p
 		}
 	}
-	for n > 1 && ts[n-1].p < s.o.MinP*ts[0].p {
+	for n > 1 && (ts[n-1].p < s.o.MinP*ts[0].p || ts[n-1].p == 0) {
 		n--
 	}
 	return max(n, 1)

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/shape"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/tokenizer"
 )
 
@@ -40,6 +42,7 @@ template, or with raw, the model goes on with the text.
 | system | | what the model is told first, in a conversation that doesn't say |
 | raw | false | go on with the text as it is, in spite of a chat template |
 | stop | | end before any of these texts |
+| schema | | a JSON Schema: what is written is JSON that fits it, within max_new_tokens. Known are type, properties, required, items, minItems, maxItems, minLength, maxLength, enum, const, anyOf; say in the prompt too what is wanted |
 ` + samplingDoc + `
 
 Each output has generated_text (what was written, and
@@ -55,6 +58,10 @@ func (t textGeneration) Load(_ context.Context, m *engine.Model) (engine.Pipelin
 		return nil, err
 	}
 	p := &generator{render: t.render, defaults: usualSampling}
+	p.vocabulary = sync.OnceValue(func() *shape.Vocabulary {
+		tokens, _ := p.tok.Bytes() // none, if that is not known: then none fits
+		return shape.NewVocabulary(tokens)
+	})
 	if err := p.memory.read(g); err != nil {
 		return nil, err
 	}
@@ -77,6 +84,8 @@ type generator struct {
 	ends     []int64 // tokens that end a text
 	context  int     // the most tokens of prompt and text together
 	defaults sampling
+
+	vocabulary func() *shape.Vocabulary // what tokens stand for
 }
 
 // ids is one number or a list of them.
@@ -127,11 +136,16 @@ type generation struct {
 	System string   `json:"system"`
 	Raw    bool     `json:"raw"`
 	Stop   []string `json:"stop"`
+
+	Schema json.RawMessage `json:"schema"`
 }
 
 func (o *generation) check() error {
 	if slices.Contains(o.Stop, "") {
 		return engine.Errorf(engine.ErrInvalidArgument, "parameter \"stop\" must be texts that are not empty")
+	}
+	if len(o.Stop) > 0 && o.Schema != nil {
+		return engine.Errorf(engine.ErrInvalidArgument, "\"stop\" would cut what \"schema\" keeps whole").WithHint("pass one of them")
 	}
 	return o.sampling.check()
 }

@@ -2,10 +2,12 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/shape"
 )
 
 // A memory is how a model remembers the tokens before: inputs of the past, and
@@ -57,6 +59,7 @@ type writing struct {
 
 	past int // tokens that are remembered
 	new  []int64
+	form *shape.Text // that is kept to; may be nil
 }
 
 // prefill is how many tokens of the prompt are read at once: more take memory
@@ -65,6 +68,9 @@ const prefill = 128
 
 // write reads the prompt and writes until the text ends.
 func (w *writing) write(ctx context.Context) (engine.Output, error) {
+	if err := w.begin(); err != nil {
+		return engine.Output{}, err
+	}
 	defer w.forget(ctx)
 	last := len(w.prompt) - 1
 	for chunk := range slices.Chunk(w.prompt[:last], prefill) {
@@ -79,24 +85,88 @@ func (w *writing) write(ctx context.Context) (engine.Output, error) {
 		if err != nil {
 			return engine.Output{}, err
 		}
+		if err := w.confine(logits); err != nil {
+			return engine.Output{}, err
+		}
 		next = int64(choose.next(logits))
 		if slices.Contains(w.p.ends, next) {
 			return w.output("stop"), nil
 		}
-		w.new = append(w.new, next)
+		w.append(next)
 		text := w.text()
-		if stopAt(text, w.o.Stop) >= 0 {
+		if stopAt(text, w.o.Stop) >= 0 || w.form != nil && w.form.Done() {
 			return w.output("stop"), nil
 		}
-		if len(w.new) == w.o.MaxNewTokens || len(w.prompt)+len(w.new) >= w.p.context {
+		if len(w.new) == w.limit() {
 			return w.output("length"), nil
 		}
 		w.tell(text)
 	}
 }
 
+// limit is how many tokens may be written.
+func (w *writing) limit() int { return min(w.o.MaxNewTokens, w.p.context-len(w.prompt)) }
+
+// begin makes the form that is asked for, if there is time to keep to it.
+func (w *writing) begin() error {
+	if w.o.Schema == nil {
+		return nil
+	}
+	form, err := shape.New(w.o.Schema, w.p.vocabulary())
+	if wrong, ok := errors.AsType[*shape.SchemaError](err); ok {
+		return engine.Errorf(engine.ErrInvalidArgument, "%w", err).WithHint("%s", wrong.Hint)
+	}
+	if err != nil {
+		return engine.Errorf(engine.ErrUnsupported, "schema: %w", err).WithHint("leave \"schema\" out, and ask for JSON in words")
+	}
+	if form.Least() > w.limit() {
+		return engine.Errorf(engine.ErrInvalidArgument, "what fits the schema may take %d tokens, and %d may be written", form.Least(), w.limit()).
+			WithHint("raise max_new_tokens, or shorten the prompt")
+	}
+	w.form = form
+	return nil
+}
+
+// confine takes out tokens that don't fit the form.
+func (w *writing) confine(logits []float32) error {
+	if w.form == nil {
+		return nil
+	}
+	all, fit := slices.Clone(logits), 0
+	fill32(logits, never)
+	allow := func(id int) {
+		if id >= 0 && id < len(all) {
+			logits[id] = all[id]
+			fit++
+		}
+	}
+	if err := w.form.Allowed(w.limit()-len(w.new)-1, allow); err != nil {
+		return engine.Errorf(engine.ErrInvalidArgument, "schema: %w", err).WithHint("lower its maxLength and maxItems")
+	}
+	if w.form.MayEnd() {
+		for _, id := range w.p.ends {
+			allow(int(id))
+		}
+	}
+	if fit == 0 {
+		return engine.Errorf(engine.ErrUnsupported, "the model has no token that goes on with %q in the schema", w.form.Bytes())
+	}
+	return nil
+}
+
+// append goes on with a token.
+func (w *writing) append(id int64) {
+	w.new = append(w.new, id)
+	if w.form != nil {
+		w.form.Write(int(id))
+	}
+}
+
 // text is what was written so far, without characters that are not whole yet.
 func (w *writing) text() string {
+	if w.form != nil {
+		return strings.TrimRight(strings.ToValidUTF8(string(w.form.Bytes()), "\uFFFD"), "\uFFFD")
+	}
 	return strings.TrimRight(w.p.tok.Decode(w.new, false), "\uFFFD")
 }
 
@@ -120,6 +190,9 @@ func tell(report func(engine.Progress), text string, done, total int) {
 
 func (w *writing) output(why string) engine.Output {
 	text := w.p.tok.Decode(w.new, false)
+	if w.form != nil {
+		text = string(w.form.Bytes())
+	}
 	if at := stopAt(text, w.o.Stop); at >= 0 {
 		text = text[:at]
 	}

@@ -1,0 +1,398 @@
+package shape
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What a schema may have is bounded.
+const (
+	maxSchema = 64 << 10 // bytes
+	maxDepth  = 32
+	maxCount  = 100_000 // of minItems, maxLength and their like
+)
+
+// A SchemaError says what of a schema is not known, and what to do.
+type SchemaError struct {
+	Where string // such as properties.name
+	What  string
+	Hint  string
+}
+
+func (e *SchemaError) Error() string {
+	if e.Where == "" {
+		return "the schema " + e.What
+	}
+	return "the schema at " + e.Where + " " + e.What
+}
+
+// A schema is a part of JSON Schema.
+type schema struct {
+	Type       types           `json:"type"`
+	Properties json.RawMessage `json:"properties"`
+	Required   []string        `json:"required"`
+	More       *bool           `json:"additionalProperties"`
+	Items      json.RawMessage `json:"items"`
+	MinItems   int             `json:"minItems"`
+	MaxItems   *int            `json:"maxItems"`
+	MinLength  int             `json:"minLength"`
+	MaxLength  *int            `json:"maxLength"`
+	Enum       []json.RawMessage
+	Const      json.RawMessage
+	AnyOf      []json.RawMessage `json:"anyOf"`
+}
+
+// types is one type or several.
+type types []string
+
+func (t *types) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*t = types{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(t))
+}
+
+// known are the keywords that are kept to, and by which types; notes are
+// keywords that say nothing of a value's form.
+var (
+	known = map[string][]string{
+		"type": nil, "enum": nil, "const": nil, "anyOf": nil,
+		"properties": {"object"}, "required": {"object"}, "additionalProperties": {"object"},
+		"items": {"array"}, "minItems": {"array"}, "maxItems": {"array"}, "minLength": {"string"}, "maxLength": {"string"},
+	}
+	notes = []string{"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema", "$id", "$comment"}
+)
+
+// A compiler makes an expression of a schema.
+type compiler struct {
+	*language
+	char, space *expr // of a string; after a colon or comma
+}
+
+func compile(data []byte) (*language, *expr, error) {
+	if len(data) > maxSchema {
+		return nil, nil, &SchemaError{What: fmt.Sprintf("has more than %d bytes", maxSchema), Hint: "ask for less at once"}
+	}
+	c := &compiler{language: newLanguage()}
+	c.char, c.space = c.character(), c.optional(c.text(" "))
+	e, err := c.compile(data, "", 0)
+	return c.language, e, err
+}
+
+// keywords refuses what is not known, by name.
+func keywords(data []byte, s schema, at string) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return &SchemaError{at, "is no object", "write it like {\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"}},\"required\":[\"name\"]}"}
+	}
+	for key := range all {
+		of, ok := known[key]
+		switch {
+		case slices.Contains(notes, key):
+		case key == "$ref" || key == "$defs" || key == "definitions":
+			return &SchemaError{at, fmt.Sprintf("has %q, which is not known here", key), "write the schema out where it is used"}
+		case !ok:
+			return &SchemaError{at, fmt.Sprintf("has %q, which is not known here", key), "leave it out; known are " + strings.Join(names(), ", ")}
+		case len(of) > 0 && len(s.Type) > 0 && !slices.Contains(s.Type, of[0]):
+			return &SchemaError{at, fmt.Sprintf("has %q, which is for the type %s", key, of[0]), "leave it out"}
+		}
+	}
+	return nil
+}
+
+func names() []string {
+	var out []string
+	for key := range known {
+		out = append(out, key)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (c *compiler) compile(data []byte, at string, depth int) (*expr, error) {
+	var s schema
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, &SchemaError{at, "can't be read: " + strings.TrimPrefix(err.Error(), "json: "), "write it as JSON Schema has it"}
+	}
+	if err := keywords(data, s, at); err != nil {
+		return nil, err
+	}
+	if depth > maxDepth {
+		return nil, &SchemaError{at, fmt.Sprintf("is deeper than %d", maxDepth), "make it flatter"}
+	}
+	if err := s.check(at); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.Const != nil:
+		return c.values([]json.RawMessage{s.Const}, at)
+	case s.Enum != nil:
+		return c.values(s.Enum, at)
+	case s.AnyOf != nil:
+		return c.anyOf(s, at, depth)
+	case len(s.Type) == 0:
+		return nil, &SchemaError{at, "says no type, enum, const or anyOf", "add \"type\""}
+	}
+	var all []*expr
+	for _, t := range s.Type {
+		e, err := c.typed(t, s, at, depth)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return c.alt(all...), nil
+}
+
+// check refuses counts that nothing can be, and combinations that are not
+// kept to.
+func (s schema) check(at string) error {
+	for name, n := range map[string]int{"minItems": s.MinItems, "minLength": s.MinLength, "maxItems": count(s.MaxItems), "maxLength": count(s.MaxLength)} {
+		if n < 0 || n > maxCount {
+			return &SchemaError{at, fmt.Sprintf("has a %s of %d, which is not within 0 to %d", name, n, maxCount), "use another"}
+		}
+	}
+	if s.MaxItems != nil && s.MinItems > *s.MaxItems || s.MaxLength != nil && s.MinLength > *s.MaxLength {
+		return &SchemaError{at, "asks for more than it allows", "let the least be at most the most"}
+	}
+	one := 0
+	for _, there := range []bool{s.Const != nil, s.Enum != nil, s.AnyOf != nil} {
+		if there {
+			one++
+		}
+	}
+	if one > 1 || s.AnyOf != nil && len(s.Type) > 0 {
+		return &SchemaError{at, "has several of const, enum, anyOf and type, which are not known together here", "keep one"}
+	}
+	return s.checkValues(at)
+}
+
+// checkValues has the values of enum be of the type, and nothing else asked of
+// them.
+func (s schema) checkValues(at string) error {
+	values := s.Enum
+	if s.Const != nil {
+		values = []json.RawMessage{s.Const}
+	}
+	if values == nil {
+		return nil
+	}
+	if s.MinLength > 0 || s.MaxLength != nil || s.MinItems > 0 || s.MaxItems != nil || s.Items != nil || s.Properties != nil || s.Required != nil {
+		return &SchemaError{at, "has const or enum and more than a type beside it", "keep the values only"}
+	}
+	for _, v := range values {
+		if len(s.Type) > 0 && !slices.ContainsFunc(typesOf(v), func(t string) bool { return slices.Contains(s.Type, t) }) {
+			return &SchemaError{at, fmt.Sprintf("has the value %s, which is no %s", v, strings.Join(s.Type, " or ")), "leave it out"}
+		}
+	}
+	return nil
+}
+
+// typesOf are the types that a value has.
+func typesOf(value json.RawMessage) []string {
+	switch c := bytes.TrimSpace(value)[0]; {
+	case c == '{':
+		return []string{"object"}
+	case c == '[':
+		return []string{"array"}
+	case c == '"':
+		return []string{"string"}
+	case c == 'n':
+		return []string{"null"}
+	case c == 't' || c == 'f':
+		return []string{"boolean"}
+	case bytes.ContainsAny(value, ".eE"):
+		return []string{"number"}
+	}
+	return []string{"number", "integer"}
+}
+
+func count(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+func (c *compiler) anyOf(s schema, at string, depth int) (*expr, error) {
+	var all []*expr
+	for i, part := range s.AnyOf {
+		e, err := c.compile(part, fmt.Sprintf("%s[%d]", join(at, "anyOf"), i), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return c.alt(all...), nil
+}
+
+func join(at, name string) string { return strings.TrimPrefix(at+"."+name, ".") }
+
+func (c *compiler) typed(t string, s schema, at string, depth int) (*expr, error) {
+	digit := c.bytes([2]byte{'0', '9'})
+	whole := c.cat(c.optional(c.text("-")), c.alt(c.text("0"), c.cat(c.bytes([2]byte{'1', '9'}), c.repeat(digit, 0, 14))))
+	switch t {
+	case "null":
+		return c.text("null"), nil
+	case "boolean":
+		return c.alt(c.text("true"), c.text("false")), nil
+	case "integer":
+		return whole, nil
+	case "number":
+		return c.cat(whole, c.optional(c.cat(c.text("."), c.repeat(digit, 1, 15))),
+			c.optional(c.cat(c.alt(c.text("e"), c.text("E")), c.optional(c.alt(c.text("-"), c.text("+"))), c.repeat(digit, 1, 2)))), nil
+	case "string":
+		return c.cat(c.text(`"`), c.repeat(c.char, s.MinLength, most(s.MaxLength)), c.text(`"`)), nil
+	case "array":
+		return c.array(s, at, depth)
+	case "object":
+		return c.object(s, at, depth)
+	}
+	return nil, &SchemaError{at, fmt.Sprintf("has the type %q, which is none", t), "use object, array, string, number, integer, boolean or null"}
+}
+
+func most(n *int) int {
+	if n == nil {
+		return -1
+	}
+	return *n
+}
+
+// character is one of a string: a code point that stands for itself, or an
+// escape.
+func (c *compiler) character() *expr {
+	hex := [][2]byte{{'0', '9'}, {'a', 'f'}, {'A', 'F'}}
+	tail := c.bytes([2]byte{0x80, 0xbf})
+	seq := func(first, second [2]byte, more int) *expr {
+		return c.cat(c.bytes(first), c.bytes(second), c.repeat(tail, more, more))
+	}
+	return c.alt(
+		c.bytes([2]byte{0x20, 0x21}, [2]byte{0x23, 0x5b}, [2]byte{0x5d, 0x7f}),
+		c.cat(c.bytes([2]byte{0xc2, 0xdf}), tail),
+		seq([2]byte{0xe0, 0xe0}, [2]byte{0xa0, 0xbf}, 1), seq([2]byte{0xe1, 0xec}, [2]byte{0x80, 0xbf}, 1),
+		seq([2]byte{0xed, 0xed}, [2]byte{0x80, 0x9f}, 1), seq([2]byte{0xee, 0xef}, [2]byte{0x80, 0xbf}, 1),
+		seq([2]byte{0xf0, 0xf0}, [2]byte{0x90, 0xbf}, 2), seq([2]byte{0xf1, 0xf3}, [2]byte{0x80, 0xbf}, 2), seq([2]byte{0xf4, 0xf4}, [2]byte{0x80, 0x8f}, 2),
+		c.cat(c.text(`\`), c.alt(c.text(`"`), c.text(`\`), c.text("/"), c.text("b"), c.text("f"), c.text("n"), c.text("r"), c.text("t"))),
+		c.cat(c.text(`\u`), c.alt( // no half of a surrogate pair
+			c.cat(c.bytes([2]byte{'0', '9'}, [2]byte{'a', 'c'}, [2]byte{'A', 'C'}, [2]byte{'e', 'f'}, [2]byte{'E', 'F'}), c.bytes(hex...)),
+			c.cat(c.bytes([2]byte{'d', 'd'}, [2]byte{'D', 'D'}), c.bytes([2]byte{'0', '7'}))), c.bytes(hex...), c.bytes(hex...)),
+	)
+}
+
+// values are those of enum, as they are written without spaces.
+func (c *compiler) values(values []json.RawMessage, at string) (*expr, error) {
+	var all []*expr
+	for _, v := range values {
+		var b bytes.Buffer
+		if err := json.Compact(&b, v); err != nil {
+			return nil, &SchemaError{at, "has a value that can't be read", "write it as JSON"}
+		}
+		all = append(all, c.text(b.String()))
+	}
+	if len(all) == 0 {
+		return nil, &SchemaError{at, "has an empty enum", "name a value"}
+	}
+	return c.alt(all...), nil
+}
+
+func (c *compiler) array(s schema, at string, depth int) (*expr, error) {
+	if s.Items == nil {
+		return nil, &SchemaError{at, "says not what its items are", "add \"items\""}
+	}
+	item, err := c.compile(s.Items, join(at, "items"), depth+1)
+	if err != nil {
+		return nil, err
+	}
+	limit := most(s.MaxItems)
+	if limit == 0 {
+		return c.text("[]"), nil
+	}
+	more := -1
+	if limit > 0 {
+		more = limit - 1
+	}
+	list := c.cat(item, c.repeat(c.cat(c.text(","), c.space, item), max(s.MinItems-1, 0), more))
+	if s.MinItems == 0 {
+		list = c.optional(list)
+	}
+	return c.cat(c.text("["), list, c.text("]")), nil
+}
+
+// A property is one of an object, in the schema's order.
+type property struct {
+	name     string
+	value    *expr
+	required bool
+}
+
+// object has its properties in the schema's order, and no others.
+func (c *compiler) object(s schema, at string, depth int) (*expr, error) {
+	var properties []property
+	err := members(s.Properties, func(name string, value json.RawMessage) error {
+		e, err := c.compile(value, join(at, "properties."+name), depth+1)
+		properties = append(properties, property{name, e, slices.Contains(s.Required, name)})
+		return err
+	})
+	if err != nil {
+		if _, ok := errors.AsType[*SchemaError](err); !ok {
+			err = &SchemaError{at, "has properties that can't be read", "write them like {\"name\":{\"type\":\"string\"}}"}
+		}
+		return nil, err
+	}
+	for _, name := range s.Required {
+		if !slices.ContainsFunc(properties, func(p property) bool { return p.name == name }) {
+			return nil, &SchemaError{at, fmt.Sprintf("requires %q, which is none of its properties", name), "add it to \"properties\""}
+		}
+	}
+	first, later := c.blank, c.blank // what may follow as the first property, or behind others
+	for _, p := range slices.Backward(properties) {
+		key, err := json.Marshal(p.name)
+		if err != nil {
+			return nil, err
+		}
+		member := c.cat(c.text(string(key)+":"), c.space, p.value)
+		asFirst, asLater := c.cat(member, later), c.cat(c.text(","), c.space, member, later)
+		if !p.required {
+			asFirst, asLater = c.alt(asFirst, first), c.alt(asLater, later)
+		}
+		first, later = asFirst, asLater
+	}
+	return c.cat(c.text("{"), first, c.text("}")), nil
+}
+
+// members calls f with each member of an object, in order.
+func members(data json.RawMessage, f func(name string, value json.RawMessage) error) error {
+	if len(data) == 0 {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return errors.New("no object")
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		key, _ := name.(string)
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return err
+		}
+		if seen[key] {
+			return &SchemaError{"", fmt.Sprintf("has the property %q twice", key), "name it once"}
+		}
+		seen[key] = true
+		if err := f(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package shape
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// schemas are some of each kind.
+var schemas = []string{
+	`{"type":"string"}`, `{"type":"string","minLength":2,"maxLength":4}`, `{"type":"integer"}`, `{"type":"number"}`, `{"type":"boolean"}`, `{"type":"null"}`,
+	`{"enum":["red","green",3,null,{"a":1}]}`, `{"const":"é\n"}`, `{"type":["string","null"],"maxLength":3}`,
+	`{"type":"array","items":{"type":"integer"},"minItems":1,"maxItems":3}`, `{"type":"array","items":{"type":"string"}}`, `{"type":"array","items":{"type":"null"},"maxItems":0}`,
+	`{"type":"object","properties":{"name":{"type":"string","maxLength":8},"age":{"type":"integer"},"tags":{"type":"array","items":{"enum":["a","b"]},"maxItems":2}},"required":["name"],"additionalProperties":false}`,
+	`{"type":"object","properties":{"a":{"type":"boolean"},"b":{"type":"boolean"},"c":{"type":"boolean"}}}`, `{"type":"object"}`,
+	`{"anyOf":[{"type":"object","properties":{"kind":{"const":"x"},"n":{"type":"number"}},"required":["kind","n"]},{"type":"null"}]}`,
+	`{"title":"T","description":"d","type":"object","properties":{"in":{"type":"object","properties":{"very":{"type":"array","items":{"type":"object","properties":{"deep":{"type":"boolean"}},"required":["deep"]},"minItems":2}},"required":["very"]}},"required":["in"]}`,
+}
+
+// letters are tokens of a byte each, and some that are longer.
+func letters() [][]byte {
+	tokens := make([][]byte, 256, 300)
+	for b := range tokens {
+		tokens[b] = []byte{byte(b)}
+	}
+	for _, s := range []string{`{"`, `":`, `", "`, `"}`, "true", "fal", `\u00`, "name", "é", "日", "[[", `"a"`, "0.5", "nu", "}}", "123", "e1", " ", `,"b`, "\U0001F355"} {
+		tokens = append(tokens, []byte(s))
+	}
+	return append(tokens, nil)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// validator is another's reading of a schema.
+func validator(t testing.TB, schema string) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schema))
+	must(t, err)
+	c := jsonschema.NewCompiler()
+	must(t, c.AddResource("s.json", doc))
+	s, err := c.Compile("s.json")
+	must(t, err)
+	return s
+}
+
+// fits reports whether a text is JSON that a schema allows.
+func fits(s *jsonschema.Schema, text string) error {
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return s.Validate(v)
+}
+
+// Whatever is chosen of what is allowed, the text ends in time and fits.
+func TestText_alwaysFits(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	v := NewVocabulary(letters())
+	for _, schema := range schemas {
+		s := validator(t, schema)
+		for i := range 60 {
+			text, err := New([]byte(schema), v)
+			must(t, err)
+			limit := text.Least() + random.IntN(40)
+			for left := limit; left > 0 && !text.Done(); left-- {
+				var ids []int
+				must(t, text.Allowed(left-1, func(id int) { ids = append(ids, id) }))
+				if text.MayEnd() && random.IntN(4) == 0 {
+					break
+				}
+				if len(ids) == 0 {
+					if !text.MayEnd() {
+						t.Fatalf("%s: nothing may follow %q", schema, text.Bytes())
+					}
+					break
+				}
+				text.Write(ids[random.IntN(len(ids))])
+			}
+			if err := fits(s, string(text.Bytes())); err != nil || !text.MayEnd() || !utf8.Valid(text.Bytes()) {
+				t.Fatalf("%s, %d: %q: %v", schema, i, text.Bytes(), err)
+			}
+		}
+	}
+}
+
+// What fits can be written, and what does not can't.
+func TestText_accepts(t *testing.T) {
+	v := NewVocabulary(letters())
+	for _, c := range []struct {
+		schema, text string
+		want         bool
+	}{
+		{schemas[0], `"é🍕日\n\u00e9\ud7ff"`, true},
+		{schemas[0], `"` + "\n" + `"`, false},
+		{schemas[0], `"\ud800"`, false},
+		{schemas[0], "\"\xff\"", false},
+		{schemas[0], "\"\xed\xa0\x80\"", false},
+		{schemas[1], `"é日"`, true},
+		{schemas[1], `"é"`, false},
+		{schemas[1], `"abcde"`, false},
+		{schemas[2], `-120`, true},
+		{schemas[2], `012`, false},
+		{schemas[2], `1.0`, false},
+		{schemas[3], `-0.5e-10`, true},
+		{schemas[3], `.5`, false},
+		{schemas[3], `1.`, false},
+		{schemas[6], `{"a":1}`, true},
+		{schemas[6], `4`, false},
+		{schemas[9], `[1, 2,3]`, true},
+		{schemas[9], `[]`, false},
+		{schemas[9], `[1,2,3,4]`, false},
+		{schemas[11], `[]`, true},
+		{schemas[12], `{"name": "Ann", "tags":["a"]}`, true},
+		{schemas[12], `{"age":1}`, false},
+		{schemas[12], `{"name":"x","other":1}`, false},
+		{schemas[12], `{"name":"x",}`, false},
+		{schemas[13], `{"b":true,"c":false}`, true},
+		{schemas[13], `{}`, true},
+		{schemas[15], `null`, true},
+		{schemas[15], `{"kind":"x","n":1}`, true},
+		{schemas[15], `{"kind":"y","n":1}`, false},
+	} {
+		text, err := New([]byte(c.schema), v)
+		must(t, err)
+		for i := range len(c.text) {
+			text.Write(int(c.text[i]))
+		}
+		if text.MayEnd() != c.want {
+			t.Errorf("%s: %s: %v", c.schema, c.text, text.MayEnd())
+		}
+		if err := fits(validator(t, c.schema), c.text); c.want && err != nil {
+			t.Errorf("%s: %s: %v", c.schema, c.text, err)
+		}
+	}
+}
+
+// What is not kept to is refused by name.
+func TestNew_refuses(t *testing.T) {
+	v := NewVocabulary(letters())
+	deep := strings.Repeat(`{"type":"array","items":`, 40) + `{"type":"null"}` + strings.Repeat("}", 40)
+	for schema, want := range map[string]string{
+		`{"type":"string","pattern":"a+"}`: `"pattern"`, `{"$ref":"#/x"}`: `"$ref"`, `{"type":"object","properties":{"n":{"type":"integer","minimum":0}}}`: "properties.n",
+		`{"type":"thing"}`: "thing", `{}`: "no type", `[]`: "", `{"type":"array"}`: "items", `{"type":"object","required":["a"]}`: `"a"`, `{"type":"string","minItems":1}`: "minItems",
+		`{"enum":[]}`: "empty enum", `{"anyOf":[]}`: "no value", `{"type":"string","minLength":3,"maxLength":2}`: "more than it allows", `{"type":"string","maxLength":-1}`: "maxLength",
+		`{"type":"integer","enum":["a"]}`: `"a"`, `{"type":"object","properties":{"a":{"type":"null"},"a":{"type":"null"}}}`: "twice", deep: "deeper",
+		`{"type":"string","title":"` + strings.Repeat("x", 70_000) + `"}`: "bytes", `{"type":"object","additionalProperties":{"type":"null"}}`: "",
+	} {
+		_, err := New([]byte(schema), v)
+		wrong, ok := errors.AsType[*SchemaError](err)
+		if !ok || !strings.Contains(err.Error(), want) || wrong.Hint == "" {
+			t.Errorf("%.80s: %v", schema, err)
+		}
+	}
+	if _, err := New([]byte(schemas[0]), NewVocabulary([][]byte{[]byte("a")})); !errors.Is(err, ErrVocabulary) {
+		t.Errorf("without tokens for JSON: %v", err)
+	}
+}
+
+// The places of large schemas stay few.
+func TestText_large(t *testing.T) {
+	properties := map[string]any{}
+	for i := range 200 {
+		properties[fmt.Sprintf("property %d", i)] = map[string]any{"type": "string", "maxLength": 5000}
+	}
+	schema, err := json.Marshal(map[string]any{"type": "object", "properties": properties})
+	must(t, err)
+	text, err := New(schema, NewVocabulary(letters()))
+	must(t, err)
+	for range 300 {
+		var ids []int
+		must(t, text.Allowed(1<<20, func(id int) { ids = append(ids, id) }))
+		text.Write(ids[len(ids)-1])
+	}
+	if n := len(text.l.all); n > 100_000 {
+		t.Errorf("%d states", n)
+	}
+}
+
+func FuzzNew(f *testing.F) {
+	for _, s := range schemas {
+		f.Add([]byte(s))
+	}
+	v := NewVocabulary(letters())
+	f.Fuzz(func(t *testing.T, schema []byte) {
+		text, err := New(schema, v)
+		if err != nil {
+			return
+		}
+		for range 20 {
+			id := -1
+			must(t, text.Allowed(1<<20, func(i int) { id = i }))
+			if id < 0 {
+				break
+			}
+			text.Write(id)
+		}
+	})
+}
