@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math"
@@ -488,6 +489,33 @@ func TestInfer_changedModelFetchedAgain(t *testing.T) {
 		if level == "L4" && got.Cache != level || level != "L4" && got.Cache == "L4" {
 			t.Errorf("from %s, want %s", got.Cache, level)
 		}
+	}
+}
+
+// TestInfer_incompleteModel does not run a model whose CAR lacked blocks, and
+// says what is lacking.
+func TestInfer_incompleteModel(t *testing.T) {
+	whole, err := ipfsstore.Open(t.TempDir(), ipfsstore.Options{})
+	must(t, err)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte("{}"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "model.onnx"), enginetest.Add().Marshal(), 0o600))
+	a, err := whole.Add(t.Context(), dir, ipfsstore.AddOptions{})
+	must(t, err)
+	var car bytes.Buffer
+	must(t, whole.Export(t.Context(), a.Root, &car))
+	size, used := binary.Uvarint(car.Bytes())
+	last := car.Len() // of the model's own leaf, which comes last
+	for at := used + int(size); at < car.Len(); at += used + int(size) {
+		last = at
+		size, used = binary.Uvarint(car.Bytes()[at:])
+	}
+	w := newWorld(t, &enginetest.Fake{}, engine.Options{})
+	_, err = w.store.Import(t.Context(), bytes.NewReader(car.Bytes()[:last]), ipfsstore.AddOptions{Name: "torn"})
+	must(t, err)
+	_, err = w.Infer(t.Context(), engine.InferRequest{Model: "torn", Tensors: sums("1 2 3", "1 1 1")}, quiet)
+	if said := engine.Explain(err); !errors.Is(err, engine.ErrModelNotFound) || !strings.Contains(said.Message, "model.onnx") || !strings.Contains(said.Hint, "fetch_model_cid") {
+		t.Errorf("%+v", said)
 	}
 }
 

@@ -207,6 +207,9 @@ func (e *Engine) model(ctx context.Context, ref string, report func(Progress)) (
 	case err != nil:
 		return nil, "", e.storeError(ctx, ref, err)
 	}
+	if err := a.Lacks(); err != nil {
+		return nil, "", e.storeError(ctx, ref, err)
+	}
 	m, err := e.loaded.get(a)
 	return m, level, err
 }

@@ -48,7 +48,12 @@ func storeError(ref string, sources []string, err error) error {
 	case errors.Is(err, ipfsstore.ErrHashMismatch):
 		return &Error{Code: ErrHashMismatch, Message: err.Error(), Hint: "a file of that cache is damaged: have the program that made it fetch it again", Err: err}
 	case errors.Is(err, ipfsstore.ErrInvalidCAR):
-		return &Error{Code: ErrInvalidArgument, Message: err.Error(), Hint: "export the CAR again, whole: a part of a model can't be imported", Err: err}
+		return &Error{Code: ErrInvalidArgument, Message: err.Error(), Hint: "export the CAR again: it is damaged, or lacks its root", Err: err}
+	case errors.Is(err, ipfsstore.ErrIncomplete):
+		return &Error{
+			Code: ErrModelNotFound, Message: err.Error(), Err: err, ValidValues: sources,
+			Hint: "call fetch_model_cid with its CID, or import a whole CAR of it: that brings what is lacking, and what is here is kept",
+		}
 	case errors.Is(err, ipfsstore.ErrModelChanged):
 		return &Error{
 			Code: ErrModelChanged, Message: err.Error(), Err: err,

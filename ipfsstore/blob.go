@@ -26,7 +26,7 @@ func expand(ctx context.Context, nodes *nodeSet, blobs []*blob, fetch nodeFetch)
 	}
 	var level []part
 	for _, b := range blobs {
-		b.chunks = nil
+		b.chunks, b.lost = nil, false
 		level = append(level, part{b, chunk{cid: b.cid, size: b.size}})
 	}
 	leaves := 0
@@ -35,6 +35,10 @@ func expand(ctx context.Context, nodes *nodeSet, blobs []*blob, fetch nodeFetch)
 		var next []part
 		level = slices.DeleteFunc(level, func(p part) bool {
 			if isNode(p.b, p.chunk, nodes, fetch == nil) {
+				if !nodes.has(p.cid) && nodes.isAbsent(p.cid) {
+					p.b.lost = true
+					return true
+				}
 				inner = append(inner, p.cid)
 				return false
 			}

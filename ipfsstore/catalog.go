@@ -28,6 +28,7 @@ type rootRecord struct {
 	AddedBy  string       `json:"added_by,omitempty"`
 	Files    []fileRecord `json:"files"`
 	Changed  []string     `json:"changed,omitempty"` // files lost because their bytes changed
+	Lost     []string     `json:"lost,omitempty"`    // files and folders of which the imported CAR lacked blocks
 
 	public []File   // Files as callers see them
 	paths  []string // of Files, absolute
@@ -206,6 +207,7 @@ func (r *rootRecord) clone() *rootRecord {
 	c := *r
 	c.Files = slices.Clone(r.Files)
 	c.Changed = slices.Clone(r.Changed)
+	c.Lost = slices.Clone(r.Lost)
 	return &c
 }
 
@@ -242,7 +244,7 @@ func (s *Store) nameFile(name string) string {
 func (s *Store) artifact(c *catalog, r *rootRecord) Artifact {
 	a := Artifact{
 		Root: r.Root, Name: r.Name, Names: slices.Clone(c.tags[r.Root]), Model: r.Root, Dir: s.viewPath(r.Root, ""),
-		Bytes: r.bytes, Files: slices.Clone(r.public), Complete: r.Complete, Pinned: r.Pinned, Shared: r.Shared,
+		Bytes: r.bytes, Files: slices.Clone(r.public), Complete: r.Complete, Lost: slices.Clone(r.Lost), Pinned: r.Pinned, Shared: r.Shared,
 		Origin: r.Origin, License: r.License, Task: r.Task, AddedAt: r.AddedAt, AddedBy: r.AddedBy, UsedAt: r.AddedAt,
 	}
 	if len(a.Names) > 0 {

@@ -252,13 +252,13 @@ func (s *Store) below(ctx context.Context, a Artifact, rec *rootRecord, p string
 	if f, ok := rec.file(p); ok {
 		a.Dir, a.Bytes = s.viewPath(rec.Root, path.Dir(p)), f.Stat.Size
 		i := slices.IndexFunc(a.Files, func(g File) bool { return g.Name == p })
-		a.Files, a.Complete = a.Files[i:i+1], true
+		a.Files, a.Complete, a.Lost = a.Files[i:i+1], true, nil
 		a.Files[0].Name = path.Base(p)
 		return a, nil
 	}
 	a.Dir = s.viewPath(rec.Root, p)
 	files := a.Files
-	a.Files, a.Bytes = nil, 0
+	a.Files, a.Bytes, a.Lost = nil, 0, lostBelow(a.Lost, p)
 	for _, f := range files {
 		if rest, ok := strings.CutPrefix(f.Name, p+"/"); ok {
 			f.Name = rest

@@ -25,6 +25,7 @@ type commitSet struct {
 	selected []string
 	single   bool
 	complete bool
+	lost     []string
 	pin      bool
 	replace  bool              // blobs that are not the store's own bytes are replaced by staged ones
 	files    map[string]string // name -> CID
@@ -160,7 +161,7 @@ func userName() string {
 func (s *Store) newRecord(c *catalog, set *commitSet, links *linker) *rootRecord {
 	rec := &rootRecord{
 		Version: 1, Root: rootKey(set.root), Name: set.name, Single: set.single,
-		Complete: set.complete, Pinned: set.pin, Origin: set.origin, Named: set.named, Selected: set.selected, AddedAt: time.Now().UTC(), AddedBy: userName(), Files: links.records(),
+		Complete: set.complete, Lost: set.lost, Pinned: set.pin, Origin: set.origin, Named: set.named, Selected: set.selected, AddedAt: time.Now().UTC(), AddedBy: userName(), Files: links.records(),
 	}
 	s.finish(rec)
 	rec.License, rec.Task = describe(rec.about)

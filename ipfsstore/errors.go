@@ -13,7 +13,7 @@ var (
 	// ErrInvalidRef says that a reference is neither a CID, a path nor a name.
 	ErrInvalidRef = errors.New("invalid model reference")
 	// ErrUnsupportedCID says that a CID's codec or hash is not one the store
-	// accepts: raw or dag-pb, with sha2-256 (or identity, for tiny blocks).
+	// accepts: raw, dag-pb or dag-cbor, with sha2-256 (or identity, for tiny blocks).
 	ErrUnsupportedCID = errors.New("unsupported CID")
 	// ErrModelChanged says that a stored file's bytes are no longer the ones
 	// its CID stands for. See [ModelChangedError].
@@ -32,9 +32,13 @@ var (
 	// ErrInvalidDAG says that blocks with the right hashes do not make a
 	// folder or a file that could be stored.
 	ErrInvalidDAG = errors.New("invalid DAG")
-	// ErrInvalidCAR says that a CAR stream is malformed, truncated or lacks
-	// blocks.
+	// ErrInvalidCAR says that a CAR stream is malformed, truncated or lacks its
+	// root.
 	ErrInvalidCAR = errors.New("invalid CAR")
+	// ErrIncomplete says that blocks of a model are lacking, because they were
+	// when its CAR was imported. Fetching it, or importing a whole CAR, brings
+	// them.
+	ErrIncomplete = errors.New("incomplete")
 	// ErrCopyNeeded says that a large file can be neither linked nor cloned
 	// into the store, and that copying it was not asked for.
 	ErrCopyNeeded = errors.New("copy needed")

@@ -22,6 +22,9 @@ func (s *Store) ExportFiles(ctx context.Context, ref, dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.Lacks(); err != nil {
+		return fmt.Errorf("export %s: %w", ref, err)
+	}
 	if !a.Complete {
 		return fmt.Errorf("export %s: some files of the model: %w", ref, ErrNotFound)
 	}
@@ -31,6 +34,9 @@ func (s *Store) ExportFiles(ctx context.Context, ref, dir string) error {
 	t, err := s.treeOf(ctx, a.Root)
 	if err != nil {
 		return err
+	}
+	if len(t.data) > 0 {
+		return fmt.Errorf("export %s: %w: it has DAG-CBOR, which only a CAR can hold", ref, ErrInvalidDAG)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err

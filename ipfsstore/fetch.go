@@ -84,6 +84,8 @@ type fetchJob struct {
 	nodes *nodeSet
 	meter *meter
 	times Timings
+
+	absent func(cid.Cid) bool // knows what no source has; nil: nothing
 }
 
 func (s *Store) newFetch(ref string, o FetchOptions) (*fetchJob, error) {
@@ -206,8 +208,12 @@ func (j *fetchJob) fetch(ctx context.Context) (Artifact, error) {
 		return Artifact{}, err
 	}
 	j.nodes = known
+	j.nodes.absent = j.absent
 	t, err := readTree(ctx, j.nodes, j.root, j.bring)
 	if err != nil {
+		return Artifact{}, err
+	}
+	if err := bringData(ctx, j.nodes, t, j.bring); err != nil {
 		return Artifact{}, err
 	}
 	names, blobs, err := j.choose(t)
@@ -244,6 +250,7 @@ func (j *fetchJob) complete(ctx context.Context, t *tree, names map[string]*blob
 	}
 	j.times.Leaves = time.Since(start)
 	start = time.Now()
+	p.setAside(t, names)
 	a, err := j.keep(ctx, t, names, p)
 	j.times.Sync = time.Since(start)
 	return a, err
@@ -321,7 +328,10 @@ func (j *fetchJob) keep(ctx context.Context, t *tree, names map[string]*blob, p 
 	if err != nil {
 		return Artifact{}, err
 	}
-	set.complete = set.single || t.completeWith(set.files, c.roots[rootKey(j.root)])
+	old := c.roots[rootKey(j.root)]
+	if set.complete = len(t.lost) == 0 && (set.single || t.completeWith(set.files, old)); !set.complete {
+		set.lost, set.discard = t.lostOf(set.files, old), p.tidy
+	}
 	return j.store.commit(ctx, set)
 }
 

@@ -63,7 +63,7 @@ func TestGateway_statuses(t *testing.T) {
 		{"GET", "/ipfs/" + root + "?format=raw", "Cache-Control: only-if-cached", 200},
 		{"GET", "/ipfs/" + none + "?format=car", "", 404},
 		{"GET", "/ipfs/nonsense?format=raw", "", 400},
-		{"GET", "/ipfs/bafyreigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi?format=raw", "", 400},
+		{"GET", "/ipfs/baguqeeraiqjw7i2vwntyuekgvulpp2det2kpwt6cd7tx5ayqybqpmhfk76fa?format=raw", "", 400},
 		{"GET", "/ipns/x?format=raw", "", 404},
 		{"POST", "/ipfs/" + root + "?format=raw", "", 405},
 		{"GET", "/ipfs/" + root + "?format=car&dag-scope=some", "", 400},

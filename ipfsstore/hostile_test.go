@@ -1,6 +1,7 @@
 package ipfsstore_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -43,6 +44,13 @@ func (f forge) node(data []byte, links ...*ipld.Link) *ipld.Link {
 
 func (f forge) dir(entries ...*ipld.Link) *ipld.Link {
 	return f.node(unixfs.FolderPBData(), entries...)
+}
+
+// document is a block that claims to be DAG-CBOR.
+func (f forge) document(block []byte) *ipld.Link {
+	c := other(f.t, cid.DagCBOR, mh.SHA2_256, block)
+	f.blocks[c.Cid] = block
+	return c
 }
 
 func (f forge) link(target string) *ipld.Link {
@@ -195,7 +203,9 @@ func TestFetch_hostileDAGs(t *testing.T) {
 		"large leaf":       {f.dir(named("a", f.raw(big))), ipfsstore.ErrTooLarge},
 		"large node":       {f.node(append(unixfs.FolderPBData(), make([]byte, 2<<20)...)), ipfsstore.ErrTooLarge},
 		"not UnixFS":       {f.node([]byte("junk"), named("a", x)), ipfsstore.ErrInvalidDAG},
-		"dag-cbor":         {f.dir(named("a", other(t, cid.DagCBOR, mh.SHA2_256, []byte("x")))), ipfsstore.ErrUnsupportedCID},
+		"dag-json":         {f.dir(named("a", other(t, cid.DagJSON, mh.SHA2_256, []byte("x")))), ipfsstore.ErrUnsupportedCID},
+		"no dag-cbor":      {f.dir(named("a", f.document([]byte("\xff")))), ipfsstore.ErrInvalidDAG},
+		"deep dag-cbor":    {f.dir(named("a", f.document(bytes.Repeat([]byte{0x81}, 1<<20)))), ipfsstore.ErrInvalidDAG},
 		"sha2-512":         {f.dir(named("a", other(t, cid.Raw, mh.SHA2_512, []byte("x")))), ipfsstore.ErrUnsupportedCID},
 		"identity":         {f.dir(named("a", other(t, cid.Raw, mh.IDENTITY, make([]byte, 500)))), ipfsstore.ErrUnsupportedCID},
 		"link out":         {f.dir(named("a", f.link("../../etc/passwd"))), ipfsstore.ErrLinkOutside},

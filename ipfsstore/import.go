@@ -17,7 +17,11 @@ import (
 // Name, Replace, Pin and Progress mean something here. A stream that is not a file is written to the store's disk
 // once before it is taken apart.
 //
-// A stream that is malformed, truncated or lacks blocks is [ErrInvalidCAR]; a
+// A stream that lacks blocks makes a model that is not complete: see
+// [Artifact].Lost. What came is kept, and is there for a fetch, or for another
+// import, that brings the rest.
+//
+// A stream that is malformed, truncated or lacks its root is [ErrInvalidCAR]; a
 // block with the wrong bytes a [HashMismatchError] of the source "CAR".
 func (s *Store) Import(ctx context.Context, r io.Reader, o AddOptions) (Artifact, error) {
 	tag, err := optionalName(o.Name)
@@ -36,11 +40,11 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o AddOptions) (Artifact
 	defer src.close()
 	j := &fetchJob{
 		store: s, o: FetchOptions{Pin: o.Pin, Replace: o.Replace}, ref: Ref{CID: src.root}, tag: tag, net: newFetcher([]Source{src}),
-		nodes: newNodeSet(), meter: newMeter(o.Progress, "manifest", 0),
+		nodes: newNodeSet(), meter: newMeter(o.Progress, "manifest", 0), absent: src.lacks,
 	}
 	a, _, err := j.run(ctx)
 	if errors.Is(err, ErrNotFound) {
-		err = fmt.Errorf("%w: incomplete: %w", ErrInvalidCAR, err)
+		err = fmt.Errorf("%w: %w", ErrInvalidCAR, err)
 	}
 	if err != nil {
 		return Artifact{}, fmt.Errorf("import %s: %w", src.root, diskFull(err))
@@ -122,6 +126,12 @@ func (c *carSource) scan(ctx context.Context, r io.Reader, start int64) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// lacks reports whether the CAR does not have a block.
+func (c *carSource) lacks(id cid.Cid) bool {
+	_, ok := c.where[id]
+	return !ok
 }
 
 // Name implements [Source].

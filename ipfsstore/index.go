@@ -30,7 +30,7 @@ type blockPlace struct {
 	nodes   *nodeSet
 	leaf    bool
 	wrapped bool  // the file has the block's bytes without their dag-pb dress
-	file    int32 // of rec
+	file    int32 // of rec; negative: -1-i is part i of nodes
 	size    int32
 	off     int64
 }
@@ -57,10 +57,24 @@ func (s *Store) blocks(ctx context.Context) (*blockIndex, error) {
 			}
 		}
 		x.roots[rec] = r
-		maps.Copy(x.where, r.where)
+		x.enter(r)
 	}
 	s.index.Store(x)
 	return x, ctx.Err()
+}
+
+// enter adds what a root has. A sparse file, which may not have what it seems to
+// have, comes after all else.
+func (x *blockIndex) enter(r rootIndex) {
+	if len(r.nodes.parts) == 0 {
+		maps.Copy(x.where, r.where)
+		return
+	}
+	for hash, p := range r.where {
+		if old, ok := x.where[hash]; !ok || p.file >= 0 || old.file < 0 {
+			x.where[hash] = p
+		}
+	}
 }
 
 func (x *blockIndex) root(rec *rootRecord) (rootIndex, bool) {
@@ -77,6 +91,9 @@ func (s *Store) indexRoot(ctx context.Context, rec *rootRecord) (rootIndex, erro
 		return rootIndex{}, err
 	}
 	r := rootIndex{nodes, make(map[string]blockPlace)}
+	if err := s.indexParts(ctx, rec, nodes, r.where); err != nil {
+		return rootIndex{}, err
+	}
 	for i, f := range rec.Files {
 		c, err := cid.Decode(f.CID)
 		if err != nil {
@@ -107,7 +124,8 @@ func (s *Store) at(ctx context.Context, c cid.Cid, p blockPlace, buf []byte) ([]
 
 // byHash returns the block with c's hash, whatever codec it was asked under.
 func (s *nodeSet) byHash(c cid.Cid) ([]byte, error) {
-	for _, alias := range []cid.Cid{c, cid.NewCidV1(cid.DagProtobuf, c.Hash())} {
+	for _, codec := range []uint64{c.Type(), cid.DagProtobuf, cid.DagCBOR, cid.Raw} {
+		alias := cid.NewCidV1(codec, c.Hash())
 		if b, ok := s.get(alias); ok {
 			return b, nil
 		}
@@ -125,6 +143,12 @@ func (s *Store) leaf(ctx context.Context, c cid.Cid, p blockPlace, buf []byte) (
 		buf = make([]byte, p.size)
 	}
 	data := buf[:p.size]
+	if p.file < 0 {
+		if block, ok := s.torn(c, p, data); ok {
+			return block, nil
+		}
+		return nil, fmt.Errorf("block %s: %w", c, ErrNotFound)
+	}
 	err := readSteady(p.rec.paths[p.file], p.rec.Files[p.file].Stat, p.off, data)
 	if errors.Is(err, ErrModelChanged) {
 		if err := s.recheck(ctx, p.rec.Root); err != nil {

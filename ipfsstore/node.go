@@ -8,6 +8,7 @@ import (
 	"github.com/ipfs/boxo/ipld/unixfs"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
+	"github.com/ipld/go-ipld-prime/datamodel"
 	"github.com/spaolacci/murmur3"
 )
 
@@ -18,9 +19,10 @@ const (
 	shardNode
 	fileNode
 	linkNode
+	dataNode // a DAG-CBOR document
 )
 
-// A node is a decoded dag-pb block that makes sense as UnixFS.
+// A node is a decoded block: dag-pb that makes sense as UnixFS, or a document.
 type node struct {
 	kind  nodeKind
 	links []*ipld.Link
@@ -28,6 +30,7 @@ type node struct {
 	size  int64    // of a file, all in all
 	sizes []uint64 // of a file's links, one each
 	shard shardShape
+	value datamodel.Node // of a document
 }
 
 // A shardShape says how a shard of a large folder spreads its entries.
@@ -36,11 +39,17 @@ type shardShape struct {
 	prefix int // hex digits before each name
 }
 
-// decodeNode decodes the dag-pb block of c and checks all that can be checked
+// decodeNode decodes the block of c and checks all that can be checked
 // without the blocks below it.
 func decodeNode(c cid.Cid, block []byte) (*node, error) {
 	if len(block) > maxBlock {
 		return nil, fmt.Errorf("%w: node %s of %d bytes, which is more than %d", ErrTooLarge, c, len(block), maxBlock)
+	}
+	switch c.Type() {
+	case cid.Raw:
+		return &node{kind: fileNode, data: block, size: int64(len(block))}, nil
+	case cid.DagCBOR:
+		return decodeData(c, block)
 	}
 	pn, err := merkledag.DecodeProtobuf(block)
 	if err != nil {

@@ -23,6 +23,9 @@ const (
 // A nodeSet holds the nodes of a root: everything but the leaves. It may be
 // used concurrently.
 type nodeSet struct {
+	absent func(cid.Cid) bool // knows what can't be had; nil: nothing
+	parts  []string           // paths of sparse files; see indexParts
+
 	mu    sync.RWMutex // guards all below
 	order []cid.Cid
 	data  map[cid.Cid][]byte

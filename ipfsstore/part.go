@@ -25,6 +25,7 @@ type parts struct {
 
 	mu    sync.Mutex // guards the below
 	tasks map[cid.Cid]*leafTask
+	torn  map[cid.Cid]bool // files that are not whole, because blocks are absent
 }
 
 // A part is one of them.
@@ -54,7 +55,7 @@ type leafTask struct {
 // fetch gets the missing leaves of blobs, whose chunks are known. What an
 // earlier fetch has left is hashed and kept.
 func (p *parts) fetch(ctx context.Context, blobs []*blob) error {
-	p.staged, p.tasks = make(map[string]stagedFile), make(map[cid.Cid]*leafTask)
+	p.staged, p.tasks, p.torn = make(map[string]stagedFile), make(map[cid.Cid]*leafTask), make(map[cid.Cid]bool)
 	if len(blobs) == 0 {
 		return nil
 	}
@@ -77,7 +78,9 @@ func (p *parts) fetch(ctx context.Context, blobs []*blob) error {
 		}
 		queue = append(queue, p.want(all[i], missing)...)
 		for _, c := range missing {
-			bytes += max(c.size, 0)
+			if !p.job.nodes.isAbsent(c.cid) {
+				bytes += max(c.size, 0)
+			}
 		}
 	}
 	if free, ok := freeBytes(p.dir); ok && bytes > free {
@@ -106,6 +109,9 @@ func (p *parts) resume(ctx context.Context, pt *part) ([]chunk, error) {
 		missing = slices.Clone(pt.blob.chunks)
 	}
 	pt.left = len(missing)
+	if pt.blob.lost {
+		pt.left++ // never comes
+	}
 	return p.inline(pt, missing)
 }
 
@@ -186,6 +192,10 @@ func (p *parts) want(pt *part, chunks []chunk) []*task {
 	defer p.mu.Unlock()
 	var out []*task
 	for _, c := range chunks {
+		if p.job.nodes.isAbsent(c.cid) {
+			p.torn[pt.blob.cid] = true
+			continue
+		}
 		t := p.tasks[c.cid]
 		if t != nil {
 			t.places = append(t.places, place{pt, c})
@@ -319,6 +329,13 @@ func (pt *part) close() error {
 // stage hands the whole files over to commit.
 func (p *parts) stage(all []*part) error {
 	for _, pt := range all {
+		if pt.blob.lost || p.torn[pt.blob.cid] {
+			p.torn[pt.blob.cid] = true
+			if err := p.keepTorn(pt); err != nil {
+				return err
+			}
+			continue
+		}
 		if pt.left != 0 {
 			return fmt.Errorf("%w: %d chunks of file %s never came", ErrInvalidDAG, pt.left, pt.blob.cid)
 		}
@@ -332,6 +349,25 @@ func (p *parts) stage(all []*part) error {
 		p.staged[pt.blob.cid.String()] = stagedFile{pt.path, Copy, st}
 	}
 	return nil
+}
+
+// keepTorn leaves a file where the next fetch goes on with it.
+func (p *parts) keepTorn(pt *part) error {
+	if err := pt.close(); err != nil {
+		return err
+	}
+	if err := syncFile(pt.path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil // not one of its leaves came
+}
+
+// tidy removes what is in place, and leaves what another fetch goes on with.
+func (p *parts) tidy() {
+	for _, f := range p.staged {
+		_ = os.Remove(f.path) // it was moved, or another is as good
+	}
+	_ = os.Remove(p.dir) // if it is empty
 }
 
 // discard removes what is left of the folder once its files are in place.

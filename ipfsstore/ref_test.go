@@ -56,7 +56,7 @@ func TestParseRef_refuses(t *testing.T) {
 		"ipfs://" + v1 + "/%00":   ipfsstore.ErrInvalidRef,
 		"ipfs://" + v1 + "?x=1":   ipfsstore.ErrInvalidRef,
 		strings.Repeat("a", 5000): ipfsstore.ErrInvalidRef,
-		"bafyreigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi":                                                    ipfsstore.ErrUnsupportedCID, // dag-cbor
+		"baguqeeraiqjw7i2vwntyuekgvulpp2det2kpwt6cd7tx5ayqybqpmhfk76fa":                                                  ipfsstore.ErrUnsupportedCID, // dag-json
 		"bafkrgqhhyivzstcz3hhswshfjgy6ertgmnqeleynhwt4dlfsthi4hn7zgh4uvlsb5xncykzapi3ocd4lzogukir6ksdy6wzrnz6ohnv4aglcs": ipfsstore.ErrUnsupportedCID, // sha2-512
 	} {
 		if r, err := ipfsstore.ParseRef(in); !errors.Is(err, want) {

@@ -12,7 +12,8 @@ import (
 
 // Share says whether other machines may have a model's blocks: those who ask a
 // gateway that is not on loopback, and peers. Nothing is shared until it is
-// said, and a fetch or an import changes nothing about it.
+// said, and a fetch or an import changes nothing about it. A model of whose CAR
+// blocks were lacking can't be shared: that is [ErrIncomplete].
 func (s *Store) Share(ctx context.Context, ref string, on bool) (Artifact, error) {
 	r, err := ParseRef(ref)
 	if err != nil {
@@ -26,9 +27,12 @@ func (s *Store) Share(ctx context.Context, ref string, on bool) (Artifact, error
 		return Artifact{}, err
 	}
 	defer unlock()
-	_, rec, err := s.lookup(r)
+	c, rec, err := s.lookup(r)
 	if err != nil {
 		return Artifact{}, err
+	}
+	if on && len(rec.Lost) > 0 {
+		return Artifact{}, s.artifact(c, rec).Lacks()
 	}
 	if rec.Shared != on {
 		changed := rec.clone()
@@ -37,7 +41,7 @@ func (s *Store) Share(ctx context.Context, ref string, on bool) (Artifact, error
 			return Artifact{}, err
 		}
 	}
-	c, rec, err := s.lookup(r)
+	c, rec, err = s.lookup(r)
 	if err != nil {
 		return Artifact{}, err
 	}
@@ -116,7 +120,7 @@ func (v *View) find(ctx context.Context, c cid.Cid) (blockPlace, error) {
 		return blockPlace{}, err
 	}
 	p, ok := x.where[string(c.Hash())]
-	if ok && v.shared && !p.rec.Shared { // another root may have it too
+	if ok && v.shared && !p.rec.mayBeShared() { // another root may have it too
 		p, ok = x.findShared(string(c.Hash()))
 	}
 	if !ok {
@@ -127,7 +131,7 @@ func (v *View) find(ctx context.Context, c cid.Cid) (blockPlace, error) {
 
 func (x *blockIndex) findShared(hash string) (blockPlace, bool) {
 	for rec, r := range x.roots {
-		if !rec.Shared {
+		if !rec.mayBeShared() {
 			continue
 		}
 		if p, ok := r.where[hash]; ok {
@@ -146,7 +150,7 @@ func (v *View) Roots(ctx context.Context) ([]cid.Cid, error) {
 	}
 	seen := cid.NewSet()
 	for rec := range x.roots {
-		if v.shared && !rec.Shared {
+		if v.shared && !rec.mayBeShared() {
 			continue
 		}
 		for _, key := range append([]string{rec.Root}, rec.fileCIDs()...) {

@@ -88,14 +88,17 @@ type Artifact struct {
 	Bytes    int64
 	Files    []File // those that are here, sorted by name
 	Complete bool   // no file of the root is missing
-	Pinned   bool
-	Shared   bool   // see [Store.Share]
-	Origin   string // where it came from, such as hf://ORG/NAME@COMMIT; "" if that is not known
-	License  string // as its own files say; "" if they don't
-	Task     string // as its own files say; "" if they don't
-	AddedAt  time.Time
-	AddedBy  string    // the user of this machine who added it
-	UsedAt   time.Time // to the minute
+	// Lost are the files and folders that are missing because the CAR that was
+	// imported lacked blocks of them, sorted.
+	Lost    []string
+	Pinned  bool
+	Shared  bool   // see [Store.Share]
+	Origin  string // where it came from, such as hf://ORG/NAME@COMMIT; "" if that is not known
+	License string // as its own files say; "" if they don't
+	Task    string // as its own files say; "" if they don't
+	AddedAt time.Time
+	AddedBy string    // the user of this machine who added it
+	UsedAt  time.Time // to the minute
 }
 
 // A Progress says how far an import or a fetch has come. Done never decreases.

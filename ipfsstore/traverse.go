@@ -90,7 +90,7 @@ func (cw *carWriter) below(ctx context.Context, n *node, entity bool, off int64)
 			end += int64(n.sizes[i])
 		}
 		skip := n.kind == fileNode && !cw.wanted(pos, end) ||
-			entity && (n.kind == folderNode || n.kind == shardNode && len(l.Name) > n.shard.prefix)
+			entity && (n.kind == folderNode || n.kind == dataNode || n.kind == shardNode && len(l.Name) > n.shard.prefix)
 		if !skip {
 			if err := cw.link(ctx, l.Cid, entity, pos); err != nil {
 				return err
@@ -123,6 +123,9 @@ func (s *Store) whole(ctx context.Context, ref string) (cid.Cid, error) {
 	a, err := s.Open(ctx, ref)
 	if err != nil {
 		return cid.Undef, err
+	}
+	if err := a.Lacks(); err != nil {
+		return cid.Undef, fmt.Errorf("export %s: %w", ref, err)
 	}
 	if !a.Complete {
 		return cid.Undef, fmt.Errorf("export %s: some files of the model: %w", ref, ErrNotFound)

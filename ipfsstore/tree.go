@@ -25,6 +25,7 @@ type blob struct {
 	cid    cid.Cid
 	size   int64   // unknownBytes for a leaf nothing tells the size of
 	chunks []chunk // by offset; set by expand
+	lost   bool    // an inner part of its tree is absent; set by expand
 }
 
 // A chunk is a range of a blob: a leaf, or a node with a file's own bytes.
@@ -41,8 +42,11 @@ type tree struct {
 	root  cid.Cid
 	files map[string]*blob // by slash-separated name; "" if the root is a file
 	dirs  map[string]bool
-	links map[string]string // symbolic links: name -> target
-	blobs map[cid.Cid]*blob // each content once
+	links map[string]string  // symbolic links: name -> target
+	blobs map[cid.Cid]*blob  // each content once
+	data  []cid.Cid          // documents, which are no files; see bringData
+	names map[cid.Cid]string // of the documents, and of what is below them
+	lost  []string           // names of which something is absent
 }
 
 // A nodeFetch brings the nodes of want into a nodeSet.
@@ -69,13 +73,14 @@ type step struct {
 // afterwards; their insides are not looked at.
 func readTree(ctx context.Context, nodes *nodeSet, root cid.Cid, fetch nodeFetch) (*tree, error) {
 	r := &treeReader{nodes: nodes, fetch: fetch, tree: &tree{
-		root: root, files: make(map[string]*blob), dirs: make(map[string]bool), links: make(map[string]string), blobs: make(map[cid.Cid]*blob),
+		root: root, files: make(map[string]*blob), dirs: make(map[string]bool), links: make(map[string]string), blobs: make(map[cid.Cid]*blob), names: make(map[cid.Cid]string),
 	}}
 	if root.Type() == cid.Raw {
 		return r.tree, r.tree.addFile("", root, rawSize(root, unknownBytes))
 	}
 	level := []step{{link: &ipld.Link{Cid: root}}}
 	for len(level) > 0 {
+		level = r.dropAbsent(level)
 		if err := r.bring(ctx, level); err != nil {
 			return nil, err
 		}
@@ -98,6 +103,17 @@ func rawSize(c cid.Cid, said int64) int64 {
 		return int64(len(digest))
 	}
 	return said
+}
+
+// dropAbsent leaves out what can't be had, unless that is the root.
+func (r *treeReader) dropAbsent(level []step) []step {
+	return slices.DeleteFunc(level, func(st step) bool {
+		absent := st.link.Cid != r.tree.root && !r.nodes.has(st.link.Cid) && r.nodes.isAbsent(st.link.Cid)
+		if absent {
+			r.tree.lose(st.name)
+		}
+		return absent
+	})
 }
 
 func (r *treeReader) bring(ctx context.Context, level []step) error {
@@ -143,6 +159,8 @@ func (r *treeReader) follow(st step) ([]step, error) {
 		return nil, r.tree.addFile(st.name, st.link.Cid, n.size)
 	case linkNode:
 		return nil, r.tree.addLink(st.name, string(n.data))
+	case dataNode:
+		return nil, r.tree.addData(st.name, st.link.Cid)
 	}
 	if st.shard == nil {
 		if err := r.tree.free(st.name); err != nil {
@@ -218,6 +236,14 @@ func (t *tree) addLink(name, target string) error {
 	return nil
 }
 
+func (t *tree) addData(name string, c cid.Cid) error {
+	if err := t.free(name); err != nil {
+		return err
+	}
+	t.data, t.names[c] = append(t.data, c), name
+	return nil
+}
+
 // free refuses a second entry of the same name.
 func (t *tree) free(name string) error {
 	_, file := t.files[name]
@@ -247,6 +273,10 @@ func (t *tree) resolveLinks() error {
 func (t *tree) alias(name, target string, names []string) error {
 	if b, ok := t.files[target]; ok {
 		t.files[name] = b
+		return nil
+	}
+	if !t.dirs[target] && len(t.lost) > 0 {
+		t.lose(name)
 		return nil
 	}
 	if !t.dirs[target] {
@@ -308,42 +338,51 @@ func sortedKeys[V any](m map[string]V) []string {
 // large folders included.
 func resolve(ctx context.Context, nodes *nodeSet, root cid.Cid, p string, fetch nodeFetch, visit func(cid.Cid)) ([]cid.Cid, error) {
 	trail := []cid.Cid{root}
-	for name := range strings.SplitSeq(p, "/") {
-		if p == "" {
-			break
-		}
-		next, err := resolveEntry(ctx, nodes, trail[len(trail)-1], name, fetch, visit)
+	var names []string
+	if p != "" {
+		names = strings.Split(p, "/")
+	}
+	for len(names) > 0 {
+		next, used, err := resolveStep(ctx, nodes, trail[len(trail)-1], names, fetch, visit)
 		if err != nil {
 			return nil, err
 		}
-		trail = append(trail, next)
+		trail, names = append(trail, next), names[used:]
 	}
 	return trail, nil
 }
 
-func resolveEntry(ctx context.Context, nodes *nodeSet, at cid.Cid, name string, fetch nodeFetch, visit func(cid.Cid)) (cid.Cid, error) {
-	for depth := 0; depth <= maxDepth && at.Type() == cid.DagProtobuf; depth++ {
+// resolveStep follows the first of names to where it leads, through the shards
+// of a large folder; within a document, as many names as lead to a link.
+func resolveStep(ctx context.Context, nodes *nodeSet, at cid.Cid, names []string, fetch nodeFetch, visit func(cid.Cid)) (cid.Cid, int, error) {
+	for depth := 0; depth <= maxDepth && at.Type() != cid.Raw; depth++ {
 		if err := bring(ctx, nodes, []cid.Cid{at}, fetch); err != nil {
-			return cid.Undef, err
+			return cid.Undef, 0, err
 		}
 		if visit != nil {
 			visit(at)
 		}
 		n, err := nodes.node(at)
 		if err != nil {
-			return cid.Undef, err
+			return cid.Undef, 0, err
+		}
+		if n.kind == dataNode {
+			if to, used, ok := n.follow(names); ok {
+				return to, used, nil
+			}
+			break
 		}
 		if n.kind != folderNode && n.kind != shardNode {
 			break
 		}
-		link, deeper := n.find(name, depth)
+		link, deeper := n.find(names[0], depth)
 		if link == nil {
 			break
 		}
 		if !deeper {
-			return link.Cid, nil
+			return link.Cid, 1, nil
 		}
 		at = link.Cid
 	}
-	return cid.Undef, fmt.Errorf("no entry %q: %w", name, ErrNotFound)
+	return cid.Undef, 0, fmt.Errorf("no entry %q: %w", names[0], ErrNotFound)
 }

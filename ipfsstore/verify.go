@@ -21,8 +21,8 @@ const (
 // understand.
 func checkCID(c cid.Cid) error {
 	p := c.Prefix()
-	if p.Codec != cid.Raw && p.Codec != cid.DagProtobuf {
-		return fmt.Errorf("%w %s: codec 0x%x is neither raw nor dag-pb", ErrUnsupportedCID, c, p.Codec)
+	if p.Codec != cid.Raw && p.Codec != cid.DagProtobuf && p.Codec != cid.DagCBOR {
+		return fmt.Errorf("%w %s: codec 0x%x is none of raw, dag-pb and dag-cbor", ErrUnsupportedCID, c, p.Codec)
 	}
 	switch {
 	case p.MhType == mh.SHA2_256 && p.MhLength == sha256.Size:

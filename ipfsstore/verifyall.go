@@ -49,6 +49,7 @@ type Verified struct {
 	Name     string // see [Artifact]
 	Err      error  // nil: its bytes are right; [ModelChangedError]; or what kept it from being found out
 	Repaired bool   // they were wrong and are right now
+	Complete bool   // see [Artifact]: only what is here is looked at
 }
 
 // VerifyAll hashes models again, several at once, and returns what it found, in
@@ -110,6 +111,9 @@ func (s *Store) verifyOne(ctx context.Context, a Artifact, in inspection, repair
 			return v
 		}
 		v.Err, v.Repaired = nil, true
+	}
+	if now, err := s.Info(ctx, a.Root); err == nil {
+		v.Complete = now.Complete
 	}
 	return v
 }

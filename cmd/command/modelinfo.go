@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type modelInfo struct {
 	Files    []fileInfo `json:"files"`
 	Path     string     `json:"path"`
 	Complete bool       `json:"complete"`
+	Lost     []string   `json:"lost,omitempty"` // of which the imported CAR lacked blocks
 	Pinned   bool       `json:"pinned"`
 	Origin   string     `json:"origin,omitempty"`
 	License  string     `json:"license,omitempty"`
@@ -40,7 +42,7 @@ type fileInfo struct {
 
 func infoOf(m ipfsstore.Artifact) modelInfo {
 	info := modelInfo{
-		Name: m.Name, Names: m.Names, CID: m.Root, Bytes: m.Bytes, Path: m.Dir, Complete: m.Complete, Pinned: m.Pinned,
+		Name: m.Name, Names: m.Names, CID: m.Root, Bytes: m.Bytes, Path: m.Dir, Complete: m.Complete, Lost: m.Lost, Pinned: m.Pinned,
 		Origin: m.Origin, License: m.License, Task: m.Task, AddedAt: m.AddedAt, AddedBy: m.AddedBy, UsedAt: m.UsedAt, Files: []fileInfo{},
 	}
 	for _, f := range m.Files {
@@ -63,6 +65,9 @@ func infoOf(m ipfsstore.Artifact) modelInfo {
 func (c *cli) printModel(a *app, m ipfsstore.Artifact) error {
 	info := infoOf(m)
 	info.Warnings = a.engine.Inspect(m)
+	if err := m.Lacks(); err != nil {
+		info.Warnings = append([]string{err.Error() + "; models fetch " + m.Root + " brings them"}, info.Warnings...)
+	}
 	if c.json {
 		return c.printJSON(info)
 	}
@@ -98,7 +103,11 @@ func (c *cli) printModels(list []modelInfo) error {
 			if m.Pinned {
 				pinned = "yes"
 			}
-			row(w, "%s\t%s\t%d\t%s\t%s\t%s", strings.Join(m.Names, ","), humanBytes(m.Bytes), len(m.Files), m.Storage, pinned, m.CID)
+			files := strconv.Itoa(len(m.Files))
+			if !m.Complete {
+				files += ", incomplete"
+			}
+			row(w, "%s\t%s\t%s\t%s\t%s\t%s", strings.Join(m.Names, ","), humanBytes(m.Bytes), files, m.Storage, pinned, m.CID)
 		}
 	})
 }

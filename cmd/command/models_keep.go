@@ -40,6 +40,7 @@ type verified struct {
 	CID      string            `json:"cid"`
 	OK       bool              `json:"ok"`
 	Repaired bool              `json:"repaired"`
+	Complete bool              `json:"complete"` // false: files of it are not here, and nothing is said of them
 	Error    *engine.ErrorInfo `json:"error,omitempty"`
 }
 
@@ -62,7 +63,7 @@ func (c *cli) modelsVerify() *cobra.Command {
 				}
 				list := make([]verified, len(found))
 				for i, v := range found {
-					list[i] = verified{Name: v.Name, CID: v.Root, OK: v.Err == nil, Repaired: v.Repaired}
+					list[i] = verified{Name: v.Name, CID: v.Root, OK: v.Err == nil, Repaired: v.Repaired, Complete: v.Complete}
 					if v.Err != nil {
 						list[i].Error = engine.Explain(a.explain(cmd.Context(), v.Name, v.Err))
 					}
@@ -98,6 +99,8 @@ func (c *cli) printVerified(list []verified) error {
 					row(w, "%s\t%s\t%s", v.Name, v.Error.Code, v.Error.Message)
 				case v.Repaired:
 					row(w, "%s\trepaired\t%s", v.Name, v.CID)
+				case !v.Complete:
+					row(w, "%s\tok, incomplete\t%s", v.Name, v.CID)
 				default:
 					row(w, "%s\tok\t%s", v.Name, v.CID)
 				}

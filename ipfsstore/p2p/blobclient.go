@@ -67,7 +67,7 @@ func (b *blobLender) keep(c cid.Cid, block []byte) {
 }
 
 func (b *blobLender) ask(ctx context.Context, p peer.ID, c cid.Cid) ([]byte, error) {
-	if c.Type() == cid.DagProtobuf {
+	if c.Type() != cid.Raw {
 		return b.dag(ctx, p, c)
 	}
 	l, err := b.line(ctx, p)
