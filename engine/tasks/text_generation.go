@@ -47,7 +47,8 @@ template, or with raw, the model goes on with the text.
 
 Each output has generated_text (what was written, and
 no more), finish_reason (stop, or length where a limit ended it), prompt_tokens and generated_tokens. While it writes,
-progress has the text so far.
+progress has the text so far. Where a prompt begins as an earlier one did, as a conversation does that goes on, the model
+reads only the rest.
 `
 }
 
@@ -85,6 +86,7 @@ type generator struct {
 	context  int     // the most tokens of prompt and text together
 	defaults sampling
 
+	prefixes   *prefixes
 	vocabulary func() *shape.Vocabulary // what tokens stand for
 }
 
@@ -126,6 +128,7 @@ func (p *generator) readConfig(m *engine.Model) error {
 	if err := p.defaults.read(m, "generation_config.json"); err != nil {
 		return err
 	}
+	p.prefixes = &prefixes{most: p.context}
 	p.ends = append(c.End, g.End...)
 	return nil
 }
@@ -183,7 +186,7 @@ func (p *generator) Run(ctx context.Context, s engine.Sessions, r engine.Request
 	}
 	began = time.Now()
 	for i, ids := range prompts {
-		w := &writing{p: p, o: o, s: keeper, prompt: ids, name: fmt.Sprintf("generation-%d/", memories.Add(1)), report: r.Progress}
+		w := &writing{p: p, o: o, s: keeper, prompt: ids, sampler: newSampler(o.sampling, ids), name: fmt.Sprintf("generation-%d/", memories.Add(1)), report: r.Progress}
 		out, err := w.write(ctx)
 		if err != nil {
 			return a, inInput(r, i, err)

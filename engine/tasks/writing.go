@@ -57,9 +57,13 @@ type writing struct {
 	name   string // of what is kept
 	report func(engine.Progress)
 
-	past int // tokens that are remembered
-	new  []int64
-	form *shape.Text // that is kept to; may be nil
+	sampler *sampler
+	past    int    // tokens that are remembered
+	at      string // what of them is kept under
+	from    past   // of an earlier text
+	kept    []past // for later ones
+	new     []int64
+	form    *shape.Text // that is kept to; may be nil
 }
 
 // prefill is how many tokens of the prompt are read at once: more take memory
@@ -67,41 +71,57 @@ type writing struct {
 const prefill = 128
 
 // write reads the prompt and writes until the text ends.
-func (w *writing) write(ctx context.Context) (engine.Output, error) {
+func (w *writing) write(ctx context.Context) (out engine.Output, err error) {
 	if err := w.begin(); err != nil {
 		return engine.Output{}, err
 	}
-	defer w.forget(ctx)
-	last := len(w.prompt) - 1
-	for chunk := range slices.Chunk(w.prompt[:last], prefill) {
-		if _, err := w.step(ctx, chunk, false); err != nil {
-			return engine.Output{}, err
+	defer func() { w.leave(ctx, err) }()
+	w.recallPrefix()
+	logits, err := w.start(ctx)
+	if w.lost(err) {
+		w.from, w.kept, w.past = past{}, nil, 0
+		logits, err = w.start(ctx)
+	}
+	why := ""
+	for err == nil && why == "" {
+		if why, err = w.choose(logits); why == "" && err == nil {
+			logits, err = w.step(ctx, w.new[len(w.new)-1:], true, w.name)
 		}
 	}
-	choose := newSampler(w.o.sampling, w.prompt)
-	next := w.prompt[last]
-	for {
-		logits, err := w.step(ctx, []int64{next}, true)
-		if err != nil {
-			return engine.Output{}, err
-		}
-		if err := w.confine(logits); err != nil {
-			return engine.Output{}, err
-		}
-		next = int64(choose.next(logits))
-		if slices.Contains(w.p.ends, next) {
-			return w.output("stop"), nil
-		}
-		w.append(next)
-		text := w.text()
-		if stopAt(text, w.o.Stop) >= 0 || w.form != nil && w.form.Done() {
-			return w.output("stop"), nil
-		}
-		if len(w.new) == w.limit() {
-			return w.output("length"), nil
-		}
-		w.tell(text)
+	if err != nil {
+		return engine.Output{}, err
 	}
+	w.finish(&out, why)
+	return out, nil
+}
+
+// start reads the prompt: the logits of what follows.
+func (w *writing) start(ctx context.Context) ([]float32, error) {
+	if err := w.read(ctx); err != nil {
+		return nil, err
+	}
+	return w.step(ctx, w.prompt[len(w.prompt)-1:], true, w.name)
+}
+
+// choose goes on with a token, and says why the text ends if it does.
+func (w *writing) choose(logits []float32) (why string, err error) {
+	if err := w.confine(logits); err != nil {
+		return "", err
+	}
+	next := int64(w.sampler.next(logits))
+	if slices.Contains(w.p.ends, next) {
+		return "stop", nil
+	}
+	w.append(next)
+	text := w.text()
+	switch {
+	case stopAt(text, w.o.Stop) >= 0 || w.form != nil && w.form.Done():
+		return "stop", nil
+	case len(w.new) == w.limit():
+		return "length", nil
+	}
+	w.tell(text)
+	return "", nil
 }
 
 // limit is how many tokens may be written.
@@ -188,7 +208,8 @@ func tell(report func(engine.Progress), text string, done, total int) {
 	report(engine.Progress{Done: int64(done), Total: int64(total), Unit: "tokens", Message: text})
 }
 
-func (w *writing) output(why string) engine.Output {
+// finish fills in what was written.
+func (w *writing) finish(out *engine.Output, why string) {
 	text := w.p.tok.Decode(w.new, false)
 	if w.form != nil {
 		text = string(w.form.Bytes())
@@ -196,17 +217,17 @@ func (w *writing) output(why string) engine.Output {
 	if at := stopAt(text, w.o.Stop); at >= 0 {
 		text = text[:at]
 	}
-	return engine.Output{GeneratedText: &text, FinishReason: why, PromptTokens: len(w.prompt), GeneratedTokens: len(w.new)}
+	out.GeneratedText, out.FinishReason, out.PromptTokens, out.GeneratedTokens = &text, why, len(w.prompt), len(w.new)
 }
 
-// step has the model read tokens, and returns the logits of the last if they
-// are wanted.
-func (w *writing) step(ctx context.Context, ids []int64, wanted bool) ([]float32, error) {
-	out, err := w.s.RunKept(ctx, w.inputs(ids), w.kept(wanted))
+// step has the model read tokens, keeps what it remembers under a name, and
+// returns the logits of the last if they are wanted.
+func (w *writing) step(ctx context.Context, ids []int64, wanted bool, as string) ([]float32, error) {
+	out, err := w.s.RunKept(ctx, w.inputs(ids), w.keep(wanted, as))
 	if err != nil {
 		return nil, err
 	}
-	w.past += len(ids)
+	w.past, w.at = w.past+len(ids), as
 	if !wanted {
 		return nil, nil
 	}
@@ -249,27 +270,18 @@ func (w *writing) inputs(ids []int64) engine.Tensors {
 	return in
 }
 
-// kept says that the past comes from what is kept, and what is computed of it
+// keep says that the past comes from what is kept, and what is computed of it
 // stays; logits that nobody wants stay too, rather than being sent.
-func (w *writing) kept(wanted bool) engine.Kept {
+func (w *writing) keep(wanted bool, as string) engine.Kept {
 	k := engine.Kept{Take: map[string]string{}, Keep: map[string]string{}}
 	for past, present := range w.p.memory.present {
-		k.Keep[present] = w.name + present
+		k.Keep[present] = as + present
 		if w.past > 0 {
-			k.Take[past] = w.name + present
+			k.Take[past] = w.at + present
 		}
 	}
 	if !wanted {
 		k.Keep["logits"] = w.name + "logits"
 	}
 	return k
-}
-
-// forget frees what is kept, also when ctx is done.
-func (w *writing) forget(ctx context.Context) {
-	names := []string{w.name + "logits"}
-	for _, present := range w.p.memory.present {
-		names = append(names, w.name+present)
-	}
-	_ = w.s.Forget(context.WithoutCancel(ctx), names...) // a session that is gone keeps nothing
 }
