@@ -87,7 +87,7 @@ func TestPrefixes_equalTokens(t *testing.T) {
 		cached bool
 	}{
 		{rules + "Where", false}, {rules + "Who asks?", false}, // what they share is kept from here
-		{rules + "The city lies on the water.", true}, {rules + "The city lies on the water.", true}, {"The river", false}, {rules + "Anna", true},
+		{rules + "The city lies on the water.", true}, {rules + "The city lies on the water.", true}, {"The river", false}, {rules + "The light", true},
 	} {
 		text, remembered := w.write(texts(c.prompt)[0], rawGreedy)
 		if want, _ := newWriter(t, m).write(texts(c.prompt)[0], rawGreedy); text != want || (remembered >= 16) != c.cached {
