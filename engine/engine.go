@@ -45,6 +45,10 @@ type Options struct {
 	// means no limit.
 	MemoryLimit int64
 
+	// LayoutLimit bounds what copies of models take on disk, in Dir/derived,
+	// that load quicker than the models do. Zero means that none are made.
+	LayoutLimit int64
+
 	// Preferences say what to run on until SetPreferences says otherwise.
 	Preferences Preferences
 
@@ -79,6 +83,7 @@ type Engine struct {
 	told     sync.Map // ids of the environments that were recorded
 	verified verdicts
 	proofs   proofs
+	layouts  layouts
 	files    runFiles
 	load     load
 	health   health
@@ -106,6 +111,7 @@ func New(o Options) *Engine {
 	e.sessions = newSessionCache(e.sessionMemory, o.MemoryLimit)
 	e.loaded = newModelCache()
 	e.proofs.path = filepath.Join(o.Dir, "proofs.json")
+	e.layouts.dir, e.layouts.limit = filepath.Join(o.Dir, "derived"), o.LayoutLimit
 	e.compute = newGate(e.concurrency())
 	return e
 }

@@ -95,7 +95,9 @@ func (w *world) again(t *testing.T, ps ...engine.ExecutionProvider) *world {
 		r.RegisterProvider(p)
 	}
 	other := &world{log: &log{}, store: w.store, dir: w.dir, own: w.own}
-	other.Engine = engine.New(engine.Options{Plugins: r, Models: w.store, Results: other.log, Dir: w.own})
+	other.Engine = engine.New(engine.Options{
+		Plugins: r, Models: w.store, Results: other.log, Dir: w.own, LayoutLimit: 1 << 30, Paths: engine.Paths{Allowed: []string{w.dir}},
+	})
 	t.Cleanup(func() { must(t, other.Close()) })
 	return other
 }

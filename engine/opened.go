@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 		if lease, err = o.e.lease(ctx, o.m); err != nil {
 			return nil, err
 		}
-		s, err := o.c.provider.NewSession(ctx, &o.m.Model, file, Plan{Device: o.c.Device, Precision: o.c.precision(g), BatchSize: 1, Threads: o.threads, Memory: room, Profile: key.profile})
+		s, err := o.newSession(ctx, file, Plan{Device: o.c.Device, Precision: o.c.precision(g), BatchSize: 1, Threads: o.threads, Memory: room, Profile: key.profile})
 		if err != nil || o.c.Kind == hardware.CPU {
 			return s, err
 		}
@@ -80,9 +81,22 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 	info := s.describe(ctx)
 	o.sandbox, o.nodes = info.Sandbox, info.Nodes
 	if !hit {
-		o.e.sessions.weigh(s)
+		o.e.sessions.weigh(s, info)
+		o.e.layOut(o.m, file, g, o.c)
 	}
 	return o.turned(s, g), nil
+}
+
+// newSession loads a file as it is laid out for that, or else as it is.
+func (o *opened) newSession(ctx context.Context, file string, p Plan) (Session, error) {
+	m, name := o.e.layouts.of(&o.m.Model, file, o.c)
+	s, err := o.c.provider.NewSession(ctx, m, name, p)
+	if m == &o.m.Model || !errors.Is(err, ErrModelInvalid) {
+		return s, err
+	}
+	o.e.log.WarnContext(ctx, "a layout can't be loaded and is made again", "model", o.m.Root, "file", file, "error", err)
+	o.e.layouts.forget(&o.m.Model, file)
+	return o.c.provider.NewSession(ctx, &o.m.Model, file, p)
 }
 
 // lease keeps a stored model where it is while a session has it open.
@@ -99,14 +113,21 @@ func (e *Engine) lease(ctx context.Context, m *loadedModel) (release func(), err
 
 // describe asks the session once what it is.
 func (s *cachedSession) describe(ctx context.Context) SessionInfo {
-	s.described.Do(func() {
-		if d, ok := s.s.(Describer); ok {
-			if info, err := d.Describe(ctx); err == nil {
-				s.info = info
-			}
-		}
-	})
+	s.described.Do(func() { s.info = s.ask(ctx) })
 	return s.info
+}
+
+// ask asks the session what it is, and what it takes by now.
+func (s *cachedSession) ask(ctx context.Context) SessionInfo {
+	d, ok := s.s.(Describer)
+	if !ok {
+		return SessionInfo{}
+	}
+	info, err := d.Describe(ctx)
+	if err != nil {
+		return SessionInfo{}
+	}
+	return info
 }
 
 // release gives the sessions back to the cache.
@@ -117,6 +138,7 @@ func (o *opened) release() {
 		if o.profile != "" {
 			o.e.sessions.retire(s)
 		}
+		s.used.Do(func() { o.e.sessions.weigh(s, s.ask(o.e.base)) })
 		o.e.sessions.release(s)
 	}
 	clear(o.byFile)

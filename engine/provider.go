@@ -53,6 +53,10 @@ type SessionInfo struct {
 	// session, 0 if unknown.
 	MemoryBytes int64 `json:"memory_bytes"`
 
+	// HeldBytes is the memory that closing the session would free, 0 if
+	// unknown: what is mapped from files is not in it.
+	HeldBytes int64 `json:"held_bytes"`
+
 	// Sandbox says what the session's process gave up before it opened the
 	// model: "landlock+seccomp", "seccomp" or "none".
 	Sandbox string `json:"sandbox"`

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -39,6 +40,7 @@ type cachedSession struct {
 
 	described sync.Once
 	info      SessionInfo // set by describe
+	used      sync.Once   // it is weighed again after its first use, when it has all its memory
 }
 
 func newSessionCache(budget func() int64, limit int64) *sessionCache {
@@ -180,10 +182,10 @@ func (c *sessionCache) full(bytes int64) error {
 	return e.WithHint("wait until other calls are done, take a smaller model or precision int8, or raise hardware.memory_limit")
 }
 
-// weigh counts a session with what it really takes, once that is known.
-func (c *sessionCache) weigh(e *cachedSession) {
+// weigh counts a session with what it really takes, where it says.
+func (c *sessionCache) weigh(e *cachedSession, info SessionInfo) {
 	c.mu.Lock()
-	e.bytes = max(e.bytes, e.info.MemoryBytes)
+	e.bytes = cmp.Or(info.HeldBytes, max(e.bytes, info.MemoryBytes))
 	evicted := c.evict()
 	c.mu.Unlock()
 	closeAll(evicted) //nolint:errcheck // they are given up either way

@@ -117,7 +117,7 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 	a.engine = engine.New(engine.Options{
 		Plugins: c.plugIns(a), Models: a.store, Results: a.db, Scratch: a.scratch(sources), Dir: filepath.Join(a.home, "engine"),
 		Paths: allowed(append(o.allow, conf.AllowPaths...), o.person), SyncLimit: o.syncLimit, Wait: o.person,
-		SessionMemory: int64(conf.Performance.CacheSize), MemoryLimit: int64(conf.Hardware.MemoryLimit), Concurrency: conf.Performance.ParallelRequests,
+		SessionMemory: int64(conf.Performance.CacheSize), MemoryLimit: int64(conf.Hardware.MemoryLimit), LayoutLimit: int64(conf.Performance.LayoutSize), Concurrency: conf.Performance.ParallelRequests,
 		Preferences: preferences(conf.Hardware), Observer: observer, Logger: a.log, Version: Version, Profile: conf.Performance.EnableProfiling, Settings: fingerprint(conf.Config),
 	})
 	return a, nil

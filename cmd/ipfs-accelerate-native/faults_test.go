@@ -253,12 +253,18 @@ func TestRunner_badShapes(t *testing.T) {
 	}
 }
 
+// repeats is how often a test repeats what it would n times: a tenth of that,
+// but all with STRESS=1.
+func repeats(n int) int {
+	if os.Getenv("STRESS") == "1" {
+		return n
+	}
+	return n / 10
+}
+
 // Flipped bytes of a sound model: any answer will do but a wrong kind of error.
 func TestRunner_mutatedModels(t *testing.T) {
-	count := 20
-	if os.Getenv("STRESS") == "1" {
-		count = 200
-	}
+	count := repeats(200)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d, %d models", seed, count)
 	r := rand.New(rand.NewPCG(seed, 1))

@@ -116,7 +116,7 @@ func (s *session) Describe(ctx context.Context) (engine.SessionInfo, error) {
 	if err != nil {
 		return info, s.failed(l, err)
 	}
-	info.MemoryBytes = peakMemory(l.child.pid())
+	info.MemoryBytes, info.HeldBytes = memoryOf(l.child.pid())
 	return info, nil
 }
 

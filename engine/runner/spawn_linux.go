@@ -25,10 +25,11 @@ func oomKills() int64 {
 	return number("/proc/vmstat", "oom_kill ")
 }
 
-// peakMemory returns the most resident memory in bytes that a process has had,
-// 0 if that can't be told.
-func peakMemory(pid int) int64 {
-	return number(fmt.Sprintf("/proc/%d/status", pid), "VmHWM:") << 10
+// memoryOf returns the most resident memory in bytes that a process has had,
+// and what it has now that is of no file; 0 if that can't be told.
+func memoryOf(pid int) (peak, held int64) {
+	path := fmt.Sprintf("/proc/%d/status", pid)
+	return number(path, "VmHWM:") << 10, number(path, "RssAnon:") << 10
 }
 
 // number returns the number behind a word at the start of a line of one of the

@@ -13,5 +13,5 @@ func preferAsVictim(int) {}
 // oomKills returns 0: only Linux counts them.
 func oomKills() int64 { return 0 }
 
-// peakMemory returns 0: it is not known here.
-func peakMemory(int) int64 { return 0 }
+// memoryOf returns 0: it is not known here.
+func memoryOf(int) (peak, held int64) { return 0, 0 }
