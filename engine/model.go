@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -141,7 +142,25 @@ func (m *Model) noOnnx() error {
 				WithHint("it is stored, shared and served all the same; run it with the program it is from, or name a model in the format ONNX")
 		}
 	}
-	return Errorf(ErrModelInvalid, "the model has no .onnx file")
+	const few = 8
+	var names []string
+	weights := false
+	for _, f := range m.Files {
+		names = append(names, f.Name)
+		weights = weights || slices.Contains([]string{".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack"}, path.Ext(f.Name))
+	}
+	if len(names) > few {
+		names = append(names[:few], fmt.Sprintf("%d more", len(m.Files)-few))
+	}
+	e := Errorf(ErrModelInvalid, "the model has no .onnx file; it has %s", strings.Join(names, ", "))
+	if !weights || !m.Has("config.json") {
+		return e.WithHint("name a model in the format ONNX")
+	}
+	task := ""
+	if t := m.task(); t != "" {
+		task = " --task " + t
+	}
+	return e.WithHint("export it: pip install \"optimum[onnxruntime]\" and optimum-cli export onnx --model FOLDER%s OUT, then add OUT", task)
 }
 
 // precisionSuffixes are how exporters name the variants of a model.onnx.

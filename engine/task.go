@@ -196,24 +196,56 @@ var heads = []struct{ class, task string }{
 	{"BertModel", "feature-extraction"},
 	{"RobertaModel", "feature-extraction"},
 	{"MPNetModel", "feature-extraction"},
+	{"ViTModel", "image-feature-extraction"},
+	{"Dinov2Model", "image-feature-extraction"},
 }
 
-// headTask is the task of the class that config.json names, or "".
-func (m *Model) headTask() string {
-	const maxConfig = 1 << 20
-	var c struct {
-		Architectures []string `json:"architectures"`
+// headConfig is what config.json says of a model's head.
+type headConfig struct {
+	Architectures []string `json:"architectures"`
+	Sklearn       struct {
+		Task string `json:"task"`
+	} `json:"sklearn"`
+}
+
+func (m *Model) headConfig() (c headConfig) {
+	if data, err := m.ReadFile("config.json", maxManifest); err == nil {
+		_ = json.Unmarshal(data, &c) // what can't be read says nothing
 	}
-	data, err := m.ReadFile("config.json", maxConfig)
-	if err != nil || json.Unmarshal(data, &c) != nil || len(c.Architectures) == 0 {
-		return ""
+	return c
+}
+
+// architecture is the class that config.json names, or "".
+func (m *Model) architecture() string {
+	if c := m.headConfig(); len(c.Architectures) > 0 {
+		return c.Architectures[0]
+	}
+	return ""
+}
+
+// headTask is the task of the class that config.json names, or what is in it
+// of scikit-learn, or "".
+func (m *Model) headTask() string {
+	class := m.architecture()
+	if class == "" {
+		return m.headConfig().Sklearn.Task
 	}
 	for _, h := range heads {
-		if strings.HasSuffix(c.Architectures[0], h.class) {
+		switch {
+		case !strings.HasSuffix(class, h.class):
+		case h.task == "text-classification" && m.hears():
+			return "audio-classification"
+		default:
 			return h.task
 		}
 	}
 	return ""
+}
+
+// hears reports whether a model takes sounds rather than text: classes of
+// transformers have the same name for both.
+func (m *Model) hears() bool {
+	return m.Has("preprocessor_config.json") && !m.Has("tokenizer.json") && !m.Has("vocab.txt") && !m.Has("vocab.json")
 }
 
 // pipeline returns the model's pipeline for a task, by default its own.
@@ -223,9 +255,7 @@ func (e *Engine) pipeline(ctx context.Context, m *loadedModel, task string) (Pip
 	}
 	known := e.o.Plugins.Tasks()
 	if task == "" {
-		err := Errorf(ErrTaskUnknown, "the model's files don't say what it is for")
-		err.ValidValues = known
-		return nil, "", err.WithHint("name the \"task\", or pass raw \"tensors\"")
+		return nil, "", m.unknownTask(known)
 	}
 	t := e.o.Plugins.tasks[task]
 	if t == nil {

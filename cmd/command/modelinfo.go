@@ -25,6 +25,7 @@ type modelInfo struct {
 	Origin   string     `json:"origin,omitempty"`
 	License  string     `json:"license,omitempty"`
 	Task     string     `json:"task,omitempty"`
+	Try      string     `json:"try,omitempty"`     // a command that runs it
 	Storage  string     `json:"storage,omitempty"` // of all files, or "mixed"
 	AddedAt  time.Time  `json:"added_at"`
 	AddedBy  string     `json:"added_by,omitempty"`
@@ -62,12 +63,13 @@ func infoOf(m ipfsstore.Artifact) modelInfo {
 }
 
 // printModel prints a model, with a warning if it can't be run.
-func (c *cli) printModel(a *app, m ipfsstore.Artifact) error {
+func (c *cli) printModel(ctx context.Context, a *app, m ipfsstore.Artifact) error {
 	info := infoOf(m)
 	info.Warnings = a.engine.Inspect(m)
 	if err := m.Lacks(); err != nil {
 		info.Warnings = append([]string{err.Error() + "; models fetch " + m.Root + " brings them"}, info.Warnings...)
 	}
+	a.recognize(ctx, m, &info)
 	if c.json {
 		return c.printJSON(info)
 	}
@@ -83,6 +85,9 @@ func (c *cli) printModel(a *app, m ipfsstore.Artifact) error {
 		}
 		for _, warning := range info.Warnings {
 			row(w, "warning: %s", warning)
+		}
+		if info.Try != "" {
+			row(w, "try: %s", info.Try)
 		}
 	})
 }

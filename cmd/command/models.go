@@ -81,7 +81,7 @@ func (c *cli) add(ctx context.Context, a *app, p string, o ipfsstore.AddOptions)
 		if err != nil {
 			return err
 		}
-		return c.printModel(a, added)
+		return c.printModel(ctx, a, added)
 	}
 	if o.Name != "" {
 		return usageError{fmt.Errorf("%s holds %d models, and --name is for one; name the path of one: %s", p, len(several), several[0])}
@@ -189,7 +189,7 @@ func (c *cli) modelsInfo() *cobra.Command {
 				if err != nil {
 					return a.explain(cmd.Context(), args[0], err)
 				}
-				return c.printModel(a, m)
+				return c.printModel(cmd.Context(), a, m)
 			})
 		},
 	}

@@ -39,7 +39,7 @@ func (c *cli) modelsImport() *cobra.Command {
 				if err != nil {
 					return a.explain(cmd.Context(), args[0], err)
 				}
-				return c.printModel(a, m)
+				return c.printModel(cmd.Context(), a, m)
 			})
 		},
 	}

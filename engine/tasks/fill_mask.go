@@ -72,6 +72,11 @@ type filling struct {
 	MaxLength int      `json:"max_length"`
 }
 
+// Example has the mask that the model knows.
+func (p *filler) Example() engine.Example {
+	return engine.Example{Inputs: []string{"Paris is a big " + p.maskText + "."}}
+}
+
 // Run fills the masks of each text.
 func (p *filler) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := filling{TopK: 5, MaxLength: p.limit}

@@ -158,6 +158,24 @@ func (p *rows) Run(ctx context.Context, s engine.Sessions, r engine.Request) (en
 	return a, nil
 }
 
+// Example is a row of the model's columns, all of them 1.
+func (p *rows) Example() engine.Example {
+	row := map[string]any{}
+	for _, name := range p.columns {
+		row[name] = 1
+		for _, v := range p.inputs {
+			if v.Name == name && v.DType == engine.String {
+				row[name] = "1"
+			}
+		}
+	}
+	record, err := json.Marshal(row)
+	if err != nil {
+		record = nil // not with names that came from JSON
+	}
+	return engine.Example{Record: record}
+}
+
 // row reads an input and checks its columns.
 func (p *rows) row(item engine.Item) (map[string]json.RawMessage, error) {
 	var row map[string]json.RawMessage

@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -207,6 +208,27 @@ func (p *rewriter) chooseLanguages(o *rewriting) error {
 		o.config.FirstID = &id
 	}
 	return nil
+}
+
+// Example names languages where the model has to be told.
+func (p *rewriter) Example() engine.Example {
+	x := engine.Example{Inputs: []string{"The river runs through the old city, and in the evening the light lies on the water like glass."}}
+	if p.task.name != "translation" {
+		return x
+	}
+	pairs := p.pairs()
+	if len(pairs) > 0 {
+		source, target, _ := strings.Cut(pairs[0], "_to_")
+		x.Parameters = json.RawMessage(fmt.Sprintf(`{"src_lang":%q,"tgt_lang":%q}`, source, target))
+		return x
+	}
+	for _, usual := range []string{"deu_Latn", "de", "de_DE"} {
+		if id, ok := p.language(usual); ok && p.tok.Special(id) {
+			x.Parameters = json.RawMessage(fmt.Sprintf(`{"tgt_lang":%q}`, usual))
+			return x
+		}
+	}
+	return x
 }
 
 // pairs are the languages that a model is told in words.

@@ -45,7 +45,7 @@ numbers = table[["weight", "age"]].to_numpy(np.float32)
 m = RandomForestClassifier(5, max_depth=3, random_state=1).fit(numbers, (table.weight > 5).astype(int))
 save("forest", m, numbers[:1], options={"zipmap": False})
 with open(f"{out}/forest/config.json", "w") as f:
-    json.dump({"sklearn": {"columns": ["weight", "age"]}}, f)
+    json.dump({"sklearn": {"task": "tabular-classification", "columns": ["weight", "age"]}}, f)
 few = [{k: r[k] for k in ("weight", "age")} for r in ROWS]
 goldens.append({"model": "forest", "task": "tabular-classification", "inputs": few, "cases": [{"parameters": {}, "answers": classes(m, rows[["weight", "age"]].to_numpy(np.float32))}]})
 with open(f"{out}/goldens.json", "w") as f:
