@@ -11,19 +11,20 @@ import (
 
 // A BenchmarkRequest asks for measurements of a model.
 type BenchmarkRequest struct {
-	Model      string   `json:"model,omitempty" jsonschema:"description=Name or CID or path of the model,example=minilm"`
+	Model      string   `json:"model,omitempty" jsonschema:"description=Name or CID or path,example=minilm"`
 	Task       string   `json:"task,omitempty" jsonschema:"description=Default: as the model says"`
-	Inputs     []string `json:"inputs,omitempty" jsonschema:"description=As for run_inference; without them noise of the declared shape"`
+	Inputs     []string `json:"inputs,omitempty" jsonschema:"description=As run_inference; else noise of the declared shape"`
 	Workload   string   `json:"workload,omitempty" jsonschema:"description=server: open loop with random arrivals,enum=latency,enum=offline,enum=server,enum=cold_start,enum=memory,enum=fetch,enum=import,enum=accuracy,default=latency"`
 	Devices    []string `json:"devices,omitempty" jsonschema:"description=Ids or platforms,default=all"`
 	BatchSizes []int    `json:"batch_sizes,omitempty" jsonschema:"default=1"`
 	Precision  string   `json:"precision,omitempty" jsonschema:"enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
 	Iterations int      `json:"iterations,omitempty" jsonschema:"default=200,minimum=1,maximum=100000"`
-	DurationS  float64  `json:"duration_s,omitempty" jsonschema:"description=Seconds per measurement at most,default=10,minimum=0.1,maximum=600"`
+	DurationS  float64  `json:"duration_s,omitempty" jsonschema:"description=Seconds per measurement,default=10,minimum=0.1,maximum=600"`
 	Warmup     *int     `json:"warmup,omitempty" jsonschema:"description=Runs before the first sample,default=10,minimum=0,maximum=1000"`
 
 	Parameters BenchmarkParameters `json:"parameters,omitzero"`
 	Baseline   string              `json:"baseline,omitempty" jsonschema:"description=A run_id to compare with"`
+	Tune       bool                `json:"tune,omitempty" jsonschema:"description=Find the best threads and batch size; keep them"`
 	Mode       string              `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
 	Cancel     string              `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel"`
 }
@@ -59,6 +60,7 @@ type BenchmarkResult struct {
 	Warmup        int              `json:"warmup"`
 	LatencyMS     *benchdb.Summary `json:"latency_ms" jsonschema:"nullable"`
 	ThroughputS   float64          `json:"throughput_per_s"`
+	Threads       int              `json:"threads,omitempty" jsonschema:"-"`
 	MemoryBytes   *int64           `json:"memory_bytes" jsonschema:"nullable"`
 	AccuracyScore *float64         `json:"accuracy_score" jsonschema:"nullable"`
 	Noisy         *bool            `json:"noisy" jsonschema:"nullable"`
@@ -122,6 +124,13 @@ func (r *BenchmarkRequest) defaults(plugins *Registry) error {
 	if r.Workload == "cold_start" {
 		iterations, warmup = defaultReloads, 1
 	}
+	if err := r.checkTune(); err != nil {
+		return err
+	}
+	duration := defaultDuration
+	if r.Tune { // about ten measurements
+		iterations, duration = defaultIterations/4, defaultDuration/4
+	}
 	switch subjectOf(w) {
 	case SubjectFetch, SubjectImport:
 		iterations, warmup = defaultReloads, 0
@@ -129,7 +138,7 @@ func (r *BenchmarkRequest) defaults(plugins *Registry) error {
 		warmup, r.Warmup = 0, nil
 	}
 	r.Iterations = cmp.Or(r.Iterations, iterations)
-	r.DurationS = cmp.Or(r.DurationS, defaultDuration.Seconds())
+	r.DurationS = cmp.Or(r.DurationS, duration.Seconds())
 	if r.Warmup == nil {
 		r.Warmup = &warmup
 	}
@@ -170,6 +179,7 @@ type benchmarking struct {
 	task     string
 	work     func(batch int) (targetRun, error) // for subjects that are runs
 	phases   phaseSums
+	total    int // measurements to do, if that is known
 	watched  []benchdb.TimeSeries
 	out      Benchmark
 }
@@ -190,21 +200,11 @@ func (b *benchmarking) do(ctx context.Context) error {
 	software := b.e.software(todo[0].driver())
 	b.out.MachineID, b.out.SoftwareID = env.machine.ID, software.ID
 	batch := benchdb.Batch{Environments: []benchdb.Environment{env.machine, software}, Sync: true}
-	for _, m := range todo {
-		batch.Environments = append(batch.Environments, b.e.untold(b.e.software(m.driver()))...)
-		res, row, err := b.measure(ctx, m, len(todo))
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			res.Error = Explain(err)
-			row.Error = string(res.Error.Code)
-		}
-		b.out.Results, batch.Results = append(b.out.Results, res), append(batch.Results, row)
-		if err != nil && len(todo) == 1 {
+	if err := b.measureAll(ctx, todo, &batch); err != nil {
+		if ctx.Err() == nil {
 			b.e.record(ctx, batch)
-			return err
 		}
+		return err
 	}
 	batch.TimeSeries, b.out.Task = b.watched, b.task
 	if !b.e.record(ctx, batch) {
@@ -214,12 +214,43 @@ func (b *benchmarking) do(ctx context.Context) error {
 	return b.compare(ctx)
 }
 
+// measureAll does all measurements. What goes wrong with one of several is
+// only said of it.
+func (b *benchmarking) measureAll(ctx context.Context, todo []measurement, rows *benchdb.Batch) error {
+	if b.r.Tune {
+		return b.tune(ctx, todo, rows)
+	}
+	b.total = len(todo)
+	for _, m := range todo {
+		if _, err := b.one(ctx, m, rows); err != nil && (ctx.Err() != nil || len(todo) == 1) {
+			return err
+		}
+	}
+	return nil
+}
+
+// one does one measurement and notes it.
+func (b *benchmarking) one(ctx context.Context, m measurement, rows *benchdb.Batch) (BenchmarkResult, error) {
+	rows.Environments = append(rows.Environments, b.e.untold(b.e.software(m.driver()))...)
+	res, row, err := b.measure(ctx, m, max(b.total, m.i+1))
+	if ctx.Err() != nil {
+		return res, ctx.Err()
+	}
+	if err != nil {
+		res.Error = Explain(err)
+		row.Error = string(res.Error.Code)
+	}
+	b.out.Results, rows.Results = append(b.out.Results, res), append(rows.Results, row)
+	return res, err
+}
+
 // A measurement is one row to be: what is measured how.
 type measurement struct {
-	i      int        // its number
-	c      *candidate // nil if no device takes part
-	batch  int
-	replay int // the round it is of
+	i       int        // its number
+	c       *candidate // nil if no device takes part
+	batch   int
+	replay  int // the round it is of
+	threads int // 0 is what is planned
 }
 
 // driver is what drives its device, "" if none takes part.
@@ -248,7 +279,7 @@ func (b *benchmarking) measurements(ctx context.Context) ([]measurement, error) 
 	for replay := range b.r.Parameters.Rounds {
 		for _, c := range devices {
 			for _, n := range b.r.BatchSizes {
-				out = append(out, measurement{len(out), c, n, replay})
+				out = append(out, measurement{i: len(out), c: c, batch: n, replay: replay})
 			}
 		}
 	}
@@ -303,7 +334,7 @@ func verdictText(c *benchdb.Comparison) string {
 func (b *benchmarking) summarize() {
 	name := cmpName(b.model.Name, b.model.Root)
 	for _, r := range b.out.Results {
-		if r.LatencyMS == nil {
+		if r.LatencyMS == nil || b.r.Tune {
 			continue
 		}
 		b.out.Summary = fmt.Sprintf("%s, %s: p50 %.3g ms, %.4g items/s", name, r.Workload, r.LatencyMS.P50, r.ThroughputS)

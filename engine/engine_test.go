@@ -44,6 +44,7 @@ func (l *log) Record(_ context.Context, b benchdb.Batch) error {
 	l.all.Environments = append(l.all.Environments, b.Environments...)
 	l.all.Runs = append(l.all.Runs, b.Runs...)
 	l.all.Results = append(l.all.Results, b.Results...)
+	l.all.Plans = append(l.all.Plans, b.Plans...)
 	l.all.Inferences = append(l.all.Inferences, b.Inferences...)
 	l.all.Fetches = append(l.all.Fetches, b.Fetches...)
 	l.all.Platforms = append(l.all.Platforms, b.Platforms...)

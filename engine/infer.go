@@ -14,7 +14,7 @@ import (
 // An InferRequest asks for a model to be run. Exactly one of Inputs, Records,
 // Tensors and InputFile is set.
 type InferRequest struct {
-	Model      string        `json:"model,omitempty" jsonschema:"description=Name or CID or path of the model,example=minilm"`
+	Model      string        `json:"model,omitempty" jsonschema:"description=Name or CID or path,example=minilm"`
 	Task       string        `json:"task,omitempty" jsonschema:"description=Hugging Face task id (default: the model's)"`
 	Inputs     []string      `json:"inputs,omitempty" jsonschema:"description=Texts; for pictures an allowed path; ipfs://CID/file or data: URI"`
 	Tensors    []TensorInput `json:"tensors,omitempty"`
@@ -215,7 +215,7 @@ func (e *Engine) model(ctx context.Context, ref string, report func(Progress)) (
 }
 
 // prepare returns the work to do on a device once it is chosen.
-func (in *inferring) prepare(ctx context.Context) (func(context.Context, Sessions) error, error) {
+func (in *inferring) prepare(ctx context.Context) (func(context.Context, *opened) error, error) {
 	if len(in.r.Tensors) > 0 {
 		return in.prepareTensors()
 	}
@@ -229,8 +229,10 @@ func (in *inferring) prepare(ctx context.Context) (func(context.Context, Session
 		return nil, err
 	}
 	in.out.Task = task
-	return func(ctx context.Context, s Sessions) error {
-		a, err := p.Run(ctx, s, Request{Items: items, Parameters: in.r.Parameters.RawMessage, Full: in.r.Detail == "full", Progress: in.run.progress})
+	return func(ctx context.Context, o *opened) error {
+		a, err := p.Run(ctx, o, Request{
+			Items: items, Parameters: in.r.Parameters.RawMessage, Planned: o.planned(), Full: in.r.Detail == "full", Progress: in.run.progress,
+		})
 		if err != nil {
 			return err
 		}
@@ -241,7 +243,7 @@ func (in *inferring) prepare(ctx context.Context) (func(context.Context, Session
 }
 
 // tryDevices does the work on the first device that can.
-func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work func(context.Context, Sessions) error) error {
+func (in *inferring) tryDevices(ctx context.Context, devices []candidate, work func(context.Context, *opened) error) error {
 	var first error
 	t := &turn{e: in.e, background: in.r.Mode == ModeAsync}
 	for i, c := range devices {

@@ -32,6 +32,10 @@ func (b *benchmarking) measure(ctx context.Context, m measurement, total int) (B
 		x.res.Device, x.res.Precision = m.c.ID, m.c.precision(b.graph)
 		x.o = b.e.open(b.model, *m.c, x.loaded)
 		x.o.file = b.out.Model.File
+		if m.threads > 0 {
+			x.o.threads = m.threads
+		}
+		x.res.Threads = x.o.threads
 		profiled := b.e.profiling(ctx, x.o, b.run.id, func(f FileRef) { b.out.Files = append(b.out.Files, f) })
 		defer profiled()
 		defer x.o.release()

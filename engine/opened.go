@@ -29,7 +29,7 @@ type opened struct {
 }
 
 func (e *Engine) open(m *loadedModel, c candidate, loading func(time.Duration)) *opened {
-	return &opened{e: e, m: m, c: c, threads: e.planThreads(&m.Model), loading: loading, byFile: map[string]*cachedSession{}, hit: true}
+	return &opened{e: e, m: m, c: c, threads: e.planThreads(&m.Model, c), loading: loading, byFile: map[string]*cachedSession{}, hit: true}
 }
 
 // Open returns the session of one of the model's files.

@@ -19,13 +19,27 @@ func threads(h hardware.Host) int {
 	return max(n, 1)
 }
 
-// planThreads is how many threads one run of m gets.
-func (e *Engine) planThreads(m *Model) int {
+// planThreads is how many threads one run of m gets on a device: what was
+// found best, else all for a model that is not small.
+func (e *Engine) planThreads(m *Model, c candidate) int {
 	h, err := e.host()
-	if err != nil || m.bytes() < smallModel {
+	if err != nil {
+		return 1
+	}
+	if p, ok := e.proofs.plan(c, m); ok {
+		return min(p.Threads, threads(h))
+	}
+	if m.bytes() < smallModel {
 		return 1
 	}
 	return threads(h)
+}
+
+// planned is how many items a run on the device has best, 0 if that was not
+// measured.
+func (o *opened) planned() int {
+	p, _ := o.e.proofs.plan(o.c, &o.m.Model)
+	return p.BatchSize
 }
 
 // bytes is about what a session of the model takes: its weights once more.

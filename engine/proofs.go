@@ -10,8 +10,9 @@ import (
 )
 
 // proofs keeps, on disk, what was found out about accelerators: that they
-// compute right, and which models they do and how fast. It is as good as the
-// device and its driver stay what they are, which its keys name.
+// compute right, which models they do and how fast, and how models run best. It
+// is as good as the device and its driver stay what they are, which its keys
+// name.
 type proofs struct {
 	path string
 
@@ -23,6 +24,7 @@ type proofs struct {
 type proofFile struct {
 	Canaries map[string]canaryProof `json:"canaries"`
 	Models   map[string]modelProof  `json:"models"`
+	Plans    map[string]tuned       `json:"plans"`
 }
 
 type canaryProof struct {
@@ -75,6 +77,18 @@ func (p *proofs) setModel(c candidate, m *Model, file string, v modelProof) erro
 	return p.change(func(f *proofFile) { f.Models[modelKey(c, m, file)] = v })
 }
 
+// plan returns how a model was found to run best on a device.
+func (p *proofs) plan(c candidate, m *Model) (tuned, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, ok := p.read().Plans[modelKey(c, m, "")]
+	return v, ok
+}
+
+func (p *proofs) setPlan(c candidate, m *Model, v tuned) error {
+	return p.change(func(f *proofFile) { f.Plans[modelKey(c, m, "")] = v })
+}
+
 // read returns what is known; p.mu is held. A file that can't be read is as
 // good as none: everything is then proved again.
 func (p *proofs) read() *proofFile {
@@ -90,6 +104,9 @@ func (p *proofs) read() *proofFile {
 	}
 	if f.Models == nil {
 		f.Models = map[string]modelProof{}
+	}
+	if f.Plans == nil {
+		f.Plans = map[string]tuned{}
 	}
 	p.known = f
 	return f

@@ -48,7 +48,7 @@ func (Numbers) JSONSchema() *jsonschema.Schema {
 const previewed = 8
 
 // prepareTensors reads the raw inputs and returns the run of them.
-func (in *inferring) prepareTensors() (func(context.Context, Sessions) error, error) {
+func (in *inferring) prepareTensors() (func(context.Context, *opened) error, error) {
 	if in.r.Task != "" {
 		return nil, Errorf(ErrInvalidArgument, "raw tensors have no task").WithHint("leave \"task\" out, or pass \"inputs\"")
 	}
@@ -66,8 +66,8 @@ func (in *inferring) prepareTensors() (func(context.Context, Sessions) error, er
 	}
 	in.items = 1
 	in.t.Preprocess = ms(time.Since(began))
-	return func(ctx context.Context, s Sessions) error {
-		session, err := s.Open(ctx, in.file)
+	return func(ctx context.Context, o *opened) error {
+		session, err := o.Open(ctx, in.file)
 		if err != nil {
 			return err
 		}

@@ -53,6 +53,7 @@ type Request struct {
 	Items      []Item          // never empty
 	Parameters json.RawMessage // the task's own; nil if none. Unknown keys are ErrInvalidArgument
 	BatchSize  int             // the most items per run of a session; 0 lets the pipeline choose
+	Planned    int             // the batch size that was measured to be best; 0 if none was
 	Full       bool            // the caller wants everything, not a preview
 
 	// Progress is told how far the work has come, if it takes long. It may

@@ -110,7 +110,7 @@ var contract = map[string]struct{ in, out string }{
 		"task outputs tensors similarity device tried ranking timings_ms cache recorded files truncated",
 	},
 	"run_benchmark": {
-		"model task inputs workload devices batch_sizes precision iterations duration_s warmup parameters baseline mode cancel",
+		"model task inputs workload devices batch_sizes precision iterations duration_s warmup parameters baseline tune mode cancel",
 		"results comparison task plan machine_id software_id files",
 	},
 	"query_results": {

@@ -45,6 +45,7 @@ is an earlier run, and for a suite with --baseline the file of an earlier one
 and 4 if the sides can't be compared or are too few to tell: measure at least 5
 rounds, better 10.`,
 		Example: `  ipfs-accelerate bench minilm "a sentence of usual length" --batch 1,8
+  ipfs-accelerate bench minilm "a sentence of usual length" --tune
   ipfs-accelerate bench blazeface --workload server --latency-bound 20ms
   ipfs-accelerate bench blazeface --rounds 10 --baseline-bin ./ipfs-accelerate-before
   ipfs-accelerate bench --suite examples/suites/small.yaml --format markdown`,
@@ -66,6 +67,7 @@ rounds, better 10.`,
 	f.DurationVar(&b.bound, "latency-bound", 0, "workload server: find the highest rate whose 99th percentile holds this")
 	f.StringVar(&r.Parameters.Dataset, "dataset", "", "workload accuracy: a .jsonl file of input with label or embedding")
 	f.StringVar(&r.Baseline, "compare", "", "id of a run to compare with")
+	f.BoolVar(&r.Tune, "tune", false, "find the threads and the batch size that are best, and use them from now on")
 	f.StringVar(&b.baseline, "baseline", "", "with --suite: a file of an earlier suite to compare with")
 	f.StringVar(&b.baselineBin, "baseline-bin", "", "another ipfs-accelerate to measure in turn with this one")
 	f.BoolVar(&b.acceptStored, "accept-stored", false, "exit with 3 for a slow-down against something stored, too")
@@ -78,8 +80,14 @@ rounds, better 10.`,
 // runBench is one request, or a suite of them.
 func (c *cli) runBench(cmd *cobra.Command, b *benchFlags, args []string) error {
 	b.r.DurationS, b.r.Parameters.LatencyBoundMS = b.duration.Seconds(), float64(b.bound)/float64(time.Millisecond)
-	if cmd.Flags().Changed("warmup") {
+	changed := cmd.Flags().Changed
+	if changed("warmup") {
 		b.r.Warmup = &b.warmup
+	}
+	if b.r.Tune { // it has its own, but refuses those that were asked for
+		clearUnless(&b.r.BatchSizes, changed("batch"))
+		clearUnless(&b.r.Parameters.Rounds, changed("rounds"))
+		clearUnless(&b.r.DurationS, changed("duration"))
 	}
 	s := suite{Name: "bench"}
 	switch {
@@ -117,6 +125,13 @@ func (c *cli) runBench(cmd *cobra.Command, b *benchFlags, args []string) error {
 		}
 		return errors.Join(err, c.judge(r, b))
 	})
+}
+
+// clearUnless sets a flag's value to none if it is only the default.
+func clearUnless[T any](value *T, given bool) {
+	if !given {
+		*value = *new(T)
+	}
 }
 
 // drawHistory draws how the model has done so far.
@@ -209,6 +224,9 @@ func printBenchmarks(w io.Writer, s suiteReport) {
 		}
 	}
 	for _, b := range s.Runs {
+		if strings.HasPrefix(b.Summary, "tuned") {
+			row(w, "%s", b.Summary)
+		}
 		row(w, "run %s", b.RunID)
 	}
 	for _, g := range s.Geomeans {

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -124,7 +125,7 @@ func servePictures(ctx context.Context, s engine.Sessions, r engine.Request, w p
 			next.in = w.input(picture)
 		}
 		a.Timings.Preprocess += since(&began)
-		if len(batch) > 0 && (!w.batches || len(batch) >= r.BatchSize || !alike(batch[0].in, next.in)) {
+		if len(batch) > 0 && (!w.batches || len(batch) >= cmp.Or(r.BatchSize, r.Planned) || !alike(batch[0].in, next.in)) {
 			if err := w.flush(ctx, session, batch, &a); err != nil {
 				return a, err
 			}
