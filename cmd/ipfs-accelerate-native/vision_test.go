@@ -199,20 +199,24 @@ func TestTabular(t *testing.T) {
 }
 
 func TestVision_equalsReference(t *testing.T) {
-	for _, g := range goldensOf(t, vision) {
-		t.Run(g.Model, func(t *testing.T) {
-			g.compare(t, pipeline(t, visionTasks[g.Task], folder(t, filepath.Join(vision, g.Model))), files(t, vision, g.names(t)...))
-		})
+	for _, dir := range []string{vision, "testdata/sounds"} {
+		for _, g := range goldensOf(t, dir) {
+			t.Run(filepath.Join(filepath.Base(dir), g.Model), func(t *testing.T) {
+				g.compare(t, pipeline(t, visionTasks[g.Task], folder(t, filepath.Join(dir, g.Model))), files(t, dir, g.names(t)...))
+			})
+		}
 	}
 }
 
 func TestVision_conforms(t *testing.T) {
-	for _, g := range goldensOf(t, vision) {
-		t.Run(g.Model, func(t *testing.T) {
-			m := folder(t, filepath.Join(vision, g.Model))
-			r := engine.Request{Items: files(t, vision, g.names(t)...), Parameters: g.Cases[0].Parameters}
-			enginetest.TestTask(t, visionTasks[g.Task], m, &opener{t: t, p: newProvider(t, runner.Options{}), m: m}, r)
-		})
+	for _, dir := range []string{vision, "testdata/sounds"} {
+		for _, g := range goldensOf(t, dir) {
+			t.Run(filepath.Join(filepath.Base(dir), g.Model), func(t *testing.T) {
+				m := folder(t, filepath.Join(dir, g.Model))
+				r := engine.Request{Items: files(t, dir, g.names(t)...), Parameters: g.Cases[0].Parameters}
+				enginetest.TestTask(t, visionTasks[g.Task], m, &opener{t: t, p: newProvider(t, runner.Options{}), m: m}, r)
+			})
+		}
 	}
 }
 

@@ -27,8 +27,11 @@ func readSound(ctx context.Context, item engine.Item, rate int) ([]float32, erro
 }
 
 // seconds is how long so many samples of 16 kHz take.
-func seconds(samples int) *float64 {
-	s := math.Round(float64(samples)/audio.Rate*1000) / 1000
+func seconds(samples int) *float64 { return secondsAt(samples, audio.Rate) }
+
+// secondsAt is how long so many samples of a rate take.
+func secondsAt(samples, rate int) *float64 {
+	s := math.Round(float64(samples)/float64(rate)*1000) / 1000
 	return &s
 }
 

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
@@ -25,7 +26,7 @@ What is said in a sound. ` + soundInput + `
 
 | parameter | default | meaning |
 |---|---|---|
-| return_timestamps | false | also return chunks with their times (Whisper) |
+| return_timestamps | false | also return chunks with their times: true for sentences (Whisper); "word" or "char" (models that spell) |
 | language | detected | such as en, of a model that knows several (Whisper) |
 | task | transcribe | or translate, into English (Whisper) |
 
@@ -48,9 +49,33 @@ func (speechRecognition) Load(_ context.Context, m *engine.Model) (engine.Pipeli
 
 // speech are the parameters.
 type speech struct {
-	Timestamps bool   `json:"return_timestamps"`
-	Language   string `json:"language"`
-	Task       string `json:"task"`
+	Timestamps granularity `json:"return_timestamps"`
+	Language   string      `json:"language"`
+	Task       string      `json:"task"`
+}
+
+// A granularity is of what times are wanted: of nothing (""), of sentences
+// (true), of words or of letters.
+type granularity string
+
+// What times may be of.
+const (
+	bySentence granularity = "true"
+	byWord     granularity = "word"
+	byLetter   granularity = "char"
+)
+
+// UnmarshalJSON reads true, false or a name.
+func (g *granularity) UnmarshalJSON(data []byte) error {
+	switch s := strings.Trim(string(data), `"`); s {
+	case "false", "null":
+		*g = ""
+	case "true", "word", "char":
+		*g = granularity(s)
+	default:
+		return fmt.Errorf("return_timestamps is true, \"word\" or \"char\", not %s", data)
+	}
+	return nil
 }
 
 func (o speech) check() error { return among("task", o.Task, "transcribe", "translate") }
@@ -60,6 +85,7 @@ type speller struct {
 	waveform
 	letters []string
 	pad     string
+	stride  int // samples of a moment
 }
 
 func loadSpeller(m *engine.Model) (engine.Pipeline, error) {
@@ -84,7 +110,20 @@ func loadSpeller(m *engine.Model) (engine.Pipeline, error) {
 	if found, err := readJSON(m, "special_tokens_map.json", &special); err == nil && found && special.Pad != "" {
 		p.pad = special.Pad
 	}
-	return p, nil
+	return p, p.readStride(m)
+}
+
+// readStride finds how many samples a moment is of.
+func (p *speller) readStride(m *engine.Model) error {
+	var c struct {
+		Strides []int `json:"conv_stride"`
+	}
+	_, err := readJSON(m, "config.json", &c)
+	p.stride = 1
+	for _, n := range c.Strides {
+		p.stride *= max(n, 1)
+	}
+	return err
 }
 
 // Seconds that are heard at once, and that neighbours share on each side.
@@ -97,13 +136,16 @@ const (
 func (p *speller) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := speech{Task: "transcribe"}
 	return serveSounds(ctx, s, r, hearing{&o, p.rate, []string{""}, func(i int, samples []float32, a *engine.Answer) error {
-		if o.Timestamps || o.Language != "" || o.Task != "transcribe" {
-			return engine.Errorf(engine.ErrInvalidArgument, "return_timestamps, language and translation are Whisper's; this model spells")
+		if o.Timestamps == bySentence || o.Language != "" || o.Task != "transcribe" {
+			return engine.Errorf(engine.ErrInvalidArgument, "sentences, language and translation are Whisper's; this model spells").WithHint("for times pass return_timestamps \"word\" or \"char\"")
 		}
-		var ids []int
+		if o.Timestamps != "" && p.stride < 2 {
+			return engine.Errorf(engine.ErrUnsupported, "config.json has no conv_stride, so that times are not known").WithHint("leave return_timestamps out")
+		}
+		var ids []moment
 		for start := 0; ; start += (heard - 2*shared) * p.rate {
 			end := min(start+heard*p.rate, len(samples))
-			found, err := p.moments(ctx, s, samples[start:end], start > 0, end < len(samples))
+			found, err := p.moments(ctx, s, samples[start:end], start, end < len(samples))
 			if err != nil {
 				return err
 			}
@@ -112,14 +154,17 @@ func (p *speller) Run(ctx context.Context, s engine.Sessions, r engine.Request) 
 			}
 		}
 		text := p.spell(ids)
-		a.Outputs = append(a.Outputs, engine.Output{Item: i, Text: &text})
+		a.Outputs = append(a.Outputs, engine.Output{Item: i, Text: &text, Chunks: p.chunks(ids, o.Timestamps)})
 		return nil
 	}})
 }
 
-// moments are the likeliest letters, without those that a neighbour has heard
-// better.
-func (p *speller) moments(ctx context.Context, s engine.Sessions, samples []float32, before, after bool) ([]int, error) {
+// A moment is the likeliest letter, and the sample where it begins.
+type moment struct{ letter, at int }
+
+// moments are those of a part of a sound, without those that a neighbour has
+// heard better.
+func (p *speller) moments(ctx context.Context, s engine.Sessions, samples []float32, start int, after bool) ([]moment, error) {
 	out, err := p.run(ctx, s, samples)
 	if err != nil {
 		return nil, err
@@ -128,17 +173,12 @@ func (p *speller) moments(ctx context.Context, s engine.Sessions, samples []floa
 	if err != nil {
 		return nil, err
 	}
-	ids, width := make([]int, shape[1]), len(p.letters)
+	ids, width := make([]moment, shape[1]), len(p.letters)
 	for t := range ids {
-		row := values[t*width : (t+1)*width]
-		for k, v := range row {
-			if v > row[ids[t]] {
-				ids[t] = k
-			}
-		}
+		ids[t] = moment{likeliest(values[t*width : (t+1)*width]), start + t*p.stride}
 	}
 	left, right := 0, len(ids)
-	if before {
+	if start > 0 {
 		left = len(ids) * shared * p.rate / len(samples)
 	}
 	if after {
@@ -147,20 +187,51 @@ func (p *speller) moments(ctx context.Context, s engine.Sessions, samples []floa
 	return ids[min(left, right):right], nil
 }
 
+// written is a letter as it stands in a text.
+func (p *speller) written(letter int) string {
+	if p.letters[letter] == "|" {
+		return " "
+	}
+	return p.letters[letter]
+}
+
+// chunks are the letters with their times, or the words.
+func (p *speller) chunks(ids []moment, by granularity) []engine.Chunk {
+	var out []engine.Chunk
+	inWord := false
+	for i := 0; i < len(ids); {
+		letter, from := ids[i].letter, ids[i].at
+		for i < len(ids) && ids[i].letter == letter {
+			i++
+		}
+		if by == "" || p.letters[letter] == p.pad {
+			continue
+		}
+		end := secondsAt(ids[i-1].at+p.stride, p.rate)
+		text := p.written(letter)
+		switch {
+		case by == byWord && text == " ":
+			inWord = false
+		case by == byWord && inWord:
+			last := &out[len(out)-1]
+			last.Text, last.Timestamp[1] = last.Text+text, end
+		default:
+			out, inWord = append(out, engine.Chunk{Text: text, Timestamp: [2]*float64{secondsAt(from, p.rate), end}}), true
+		}
+	}
+	return out
+}
+
 // spell joins moments of the same letter and leaves out those of none, then
 // puts spaces where the tokenizer of transformers does.
-func (p *speller) spell(ids []int) string {
+func (p *speller) spell(ids []moment) string {
 	var b strings.Builder
 	last := -1
-	for _, id := range ids {
-		if id != last && p.letters[id] != p.pad {
-			if p.letters[id] == "|" {
-				b.WriteByte(' ')
-			} else {
-				b.WriteString(p.letters[id])
-			}
+	for _, m := range ids {
+		if m.letter != last && p.letters[m.letter] != p.pad {
+			b.WriteString(p.written(m.letter))
 		}
-		last = id
+		last = m.letter
 	}
 	text := strings.TrimSpace(b.String())
 	for _, mark := range []string{".", "?", "!", ","} {

@@ -81,13 +81,16 @@ func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
 func (p *whisper) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := speech{Task: "transcribe"}
 	return serveSounds(ctx, s, r, hearing{&o, audio.Rate, []string{p.encoder, p.decoder.first.file, p.decoder.next.file}, func(i int, samples []float32, a *engine.Answer) error {
+		if o.Timestamps != "" && o.Timestamps != bySentence {
+			return engine.Errorf(engine.ErrUnsupported, "Whisper's times are those of sentences").WithHint("pass return_timestamps true")
+		}
 		said, err := p.transcribe(ctx, s, o, samples, r.Progress)
 		if err != nil {
 			return err
 		}
 		text := p.text(said)
 		out := engine.Output{Item: i, Text: &text}
-		if o.Timestamps {
+		if o.Timestamps != "" {
 			out.Chunks = p.chunks(said)
 		}
 		a.Outputs = append(a.Outputs, out)
@@ -108,8 +111,8 @@ func (p *whisper) transcribe(ctx context.Context, s engine.Sessions, o speech, s
 		padded := make([]float32, whisperSeconds*audio.Rate)
 		copy(padded, samples)
 		features, _ := audio.LogMel(padded, p.bands)
-		tokens, err := p.window(ctx, s, o, features, o.Timestamps)
-		if err != nil || !o.Timestamps {
+		tokens, err := p.window(ctx, s, o, features, o.Timestamps != "")
+		if err != nil || o.Timestamps == "" {
 			return []utterance{{tokens: tokens, to: -1}}, err
 		}
 		said, _, rest := p.utterances(tokens, 0, whisperFrames)

@@ -89,12 +89,27 @@ func melBank(bands int) []band {
 	for i := range edges {
 		edges[i] = melToHertz(hertzToMel(Rate/2) * float64(i) / float64(bands+1))
 	}
-	out := make([]band, bands)
+	at := make([]float64, bins)
+	for k := range at {
+		at[k] = float64(k) * Rate / window
+	}
+	out := triangles(edges, at)
+	for b := range out {
+		for i := range out[b].weights {
+			out[b].weights[i] *= 2 / (edges[b+2] - edges[b])
+		}
+	}
+	return out
+}
+
+// triangles rise from one edge to the next and fall to the one after, over
+// bins at the places of the spectrum.
+func triangles(edges, at []float64) []band {
+	out := make([]band, len(edges)-2)
 	for b := range out {
 		low, mid, high := edges[b], edges[b+1], edges[b+2]
-		for k := range bins {
-			hertz := float64(k) * Rate / window
-			w := min((hertz-low)/(mid-low), (high-hertz)/(high-mid)) * 2 / (high - low)
+		for k, x := range at {
+			w := min((x-low)/(mid-low), (high-x)/(high-mid))
 			if w <= 0 {
 				continue
 			}
