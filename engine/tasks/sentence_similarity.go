@@ -27,7 +27,8 @@ Parameters are those of feature-extraction: pooling, dimensions, prompt, prompt_
 
 Each output has item, index (which of the sentences) and score, the cosine: 1 for the same meaning, around 0 for nothing in common. Outputs are
 in the order of the sentences. The model is one for feature-extraction.
-`
+
+` + aSentenceEncoder
 }
 
 // Load reads the tokenizer and settings.

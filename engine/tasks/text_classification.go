@@ -32,7 +32,7 @@ The label of each text, such as its sentiment. A pair of texts is a record {"tex
 | max_length | the model's | tokens beyond this are cut off |
 
 Each output has label and score. Models are those of transformers' classes that end in ForSequenceClassification: a folder with
-config.json, tokenizer.json and model.onnx or onnx/model.onnx.
+config.json, tokenizer.json and model.onnx or onnx/model.onnx, as optimum-cli export onnx makes it.
 `
 }
 

@@ -34,7 +34,8 @@ Which of your own labels fit each text. The model is one for natural language in
 | max_length | the model's | tokens of text and sentence; the text is cut |
 
 Each output has label and score, the best first. With embeddings the score is the cosine, which multi_label does not change.
-`
+
+` + aSentenceEncoder
 }
 
 // Load reads the tokenizer and finds the label that means yes.
