@@ -271,13 +271,14 @@ func TestFetch_tiersInOrder(t *testing.T) {
 func TestFetch_twentySources(t *testing.T) {
 	t.Parallel()
 	from, root := origin(t)
+	blocks := carBlocks(t, from, root)
 	rng := seeded(t)
 	for range times(20) {
 		var sources []ipfsstore.Source
 		gate := make(chan struct{})
 		for i := range 20 {
 			name := fmt.Sprintf("s%d", i)
-			switch src := mem(t, name, from, root); rng.IntN(5) {
+			switch src := storetest.Memory(name, blocks); rng.IntN(5) {
 			case 0:
 				sources = append(sources, storetest.Lying(src))
 			case 1:
@@ -288,7 +289,7 @@ func TestFetch_twentySources(t *testing.T) {
 				sources = append(sources, src)
 			}
 		}
-		sources = append(sources, mem(t, "last", from, root))
+		sources = append(sources, storetest.Memory("last", blocks))
 		s := openStore(t, sources...)
 		var wg sync.WaitGroup
 		for range 4 { // the same root four times at once

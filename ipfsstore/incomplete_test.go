@@ -11,9 +11,11 @@ import (
 	"slices"
 	"testing"
 
+	uio "github.com/ipfs/boxo/ipld/unixfs/io"
 	"github.com/ipfs/go-cid"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/storetest"
 )
 
 // without is a CAR that lacks the blocks that drop reports.
@@ -186,26 +188,34 @@ func TestImport_anyLacking(t *testing.T) {
 // The inner nodes of files and the shards of large folders may be lacking too.
 func TestImport_lackingNodes(t *testing.T) {
 	t.Parallel()
-	dir, from := filepath.Join(t.TempDir(), "many"), openStore(t)
-	files := map[string][]byte{"big": stream("b", 50<<20)} // two levels of nodes, of the old profile
+	dir := filepath.Join(memDir(t), "many")
+	files := map[string][]byte{"big": stream("b", 9<<20+3)}
 	for i := range 1500 {
 		files[fmt.Sprintf("sub/%0200d", i)] = []byte{byte(i)}
 	}
 	writeTree(t, dir, files)
-	a := mustAdd(t, from, dir, ipfsstore.AddOptions{Profile: ipfsstore.ProfileV0})
-	nodes := 0
-	car := without(t, export(t, from, a.Root), func(i int, c cid.Cid) bool {
-		if c.Type() != cid.Raw && i > 2 {
-			nodes++
+	narrow := newBoxo(uio.UnixFS_v0_2015)
+	narrow.profile.FileDAGWidth = 4 // several levels, as a larger file would have
+	root := narrow.add(t, dir).Cid().String()
+	from := openStoreIn(t, filepath.Join(memDir(t), "store"), storetest.Memory("boxo", narrow.all(t)))
+	if _, err := from.Fetch(t.Context(), root, ipfsstore.FetchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	lost := 0
+	car := without(t, export(t, from, root), func(i int, c cid.Cid) bool {
+		block, err := from.All().Block(t.Context(), c)
+		inner := err == nil && i > 2 && len(block) > 100 && len(block) < 10_000 // neither a leaf nor a small file
+		if inner {
+			lost++
 		}
-		return c.Type() != cid.Raw && i > 2 && nodes%50 == 7
+		return inner && lost%7 == 1
 	})
-	s := openStore(t, gateway(t, "whole", from))
+	s := openStoreIn(t, filepath.Join(memDir(t), "store"), gateway(t, "whole", from))
 	got, err := s.Import(t.Context(), bytes.NewReader(car), ipfsstore.AddOptions{})
 	if err != nil || got.Complete || !slices.Contains(got.Lost, "big") || !slices.Contains(got.Lost, "sub") {
 		t.Fatalf("%q, %v", got.Lost, err)
 	}
-	f, err := s.Fetch(t.Context(), a.Root, ipfsstore.FetchOptions{})
+	f, err := s.Fetch(t.Context(), root, ipfsstore.FetchOptions{})
 	if err != nil || !f.Complete {
 		t.Fatal(f.Lost, err)
 	}

@@ -83,7 +83,7 @@ func (l *ledger) sentAgain() int {
 
 const (
 	inFlight = 16 // leaves that a gateway's source asks for at once
-	killSize = 40 << 20
+	killSize = 24 << 20
 )
 
 // TestStore_killed kills a process at a random moment of a fetch, an import, a

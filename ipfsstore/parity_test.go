@@ -125,6 +125,8 @@ func (b *boxoImporter) folder(t testing.TB, p string) ipld.Node {
 	return n
 }
 
+const treeDepth = 2
+
 // randomTree writes a folder with everything that matters: sizes about the edges
 // of leaves, names of many lengths, folders about the edge of sharding, links.
 func randomTree(t testing.TB, rng *rand.Rand, dir string, depth int) {
@@ -144,7 +146,7 @@ func randomTree(t testing.TB, rng *rand.Rand, dir string, depth int) {
 			_ = os.Symlink(name, filepath.Join(dir, "link-"+fmt.Sprint(i))) // not everywhere
 		}
 	}
-	if rng.IntN(3) == 0 { // entries of about 250 bytes: 256 KiB are about a thousand
+	if depth == treeDepth && rng.IntN(2) == 0 { // entries of about 250 bytes: 256 KiB are about a thousand
 		big := filepath.Join(dir, "big")
 		for i := range 1000 + rng.IntN(60) {
 			writeTree(t, big, map[string][]byte{fmt.Sprintf("%0200d", i): []byte("x")})
@@ -166,7 +168,7 @@ func TestAdd_sameAsBoxo(t *testing.T) {
 	rng := seeded(t)
 	for range times(100) {
 		dir := filepath.Join(memDir(t), "tree")
-		randomTree(t, rng, dir, 2)
+		randomTree(t, rng, dir, treeDepth)
 		for profile, theirs := range profiles {
 			want := newBoxo(theirs).add(t, dir).Cid().String()
 			if a := mustAdd(t, memStore(t), dir, ipfsstore.AddOptions{Profile: profile}); a.Root != want {
@@ -184,17 +186,21 @@ func TestAdd_shardEdge(t *testing.T) {
 		ipfsstore.ProfileV1: (256<<10 - 4) / 196,
 		ipfsstore.ProfileV0: 256 << 10 / (150 + 34),
 	} {
-		t.Run(string(profile), func(t *testing.T) { testShardEdge(t, profile, edge) })
+		t.Run(string(profile), func(t *testing.T) {
+			t.Parallel()
+			testShardEdge(t, profile, edge)
+		})
 	}
 }
 
 func testShardEdge(t *testing.T, profile ipfsstore.Profile, edge int) {
 	dir := filepath.Join(memDir(t), "edge")
-	for i := range edge - 3 {
+	about := max(1, times(30)/10) // entries on either side
+	for i := range edge - about {
 		writeTree(t, dir, map[string][]byte{fmt.Sprintf("%0150d", i): []byte("x")})
 	}
 	s, kinds := memStore(t), map[bool]int{}
-	for i := edge - 3; i < edge+3; i++ {
+	for i := edge - about; i < edge+about; i++ {
 		writeTree(t, dir, map[string][]byte{fmt.Sprintf("%0150d", i): []byte("x")})
 		n := newBoxo(profiles[profile]).add(t, dir)
 		a := mustAdd(t, s, dir, ipfsstore.AddOptions{Profile: profile})
