@@ -306,6 +306,40 @@ func TestFetch_twentySources(t *testing.T) {
 	}
 }
 
+// A stuck source never answers. It counts down when it is first asked.
+type stuck struct {
+	ipfsstore.Source
+	asked func()
+}
+
+func (s stuck) Fetch(ctx context.Context, _ []cid.Cid, _ func(cid.Cid, []byte) error) error {
+	s.asked()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// As many sources that never answer as are asked at a time do not keep others
+// from being asked, of which one answers once three are stuck.
+func TestFetch_stuckSources(t *testing.T) {
+	t.Parallel()
+	from, root := origin(t)
+	blocks := carBlocks(t, from, root)
+	var all sync.WaitGroup
+	var sources []ipfsstore.Source
+	for i := range 3 {
+		all.Add(1)
+		sources = append(sources, stuck{storetest.Memory(fmt.Sprintf("stuck%d", i), blocks), sync.OnceFunc(all.Done)})
+	}
+	gate := make(chan struct{})
+	go func() { all.Wait(); close(gate) }()
+	s := openStore(t, append(sources, storetest.Slow(storetest.Memory("late", blocks), gate))...)
+	f, err := s.Fetch(t.Context(), root, ipfsstore.FetchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameTree(t, f.Artifact, modelFiles())
+}
+
 // TestFetch_killed kills a fetching process again and again. However far it was,
 // nothing that is not whole is under a CID, and the next fetch completes.
 func TestFetch_killed(t *testing.T) {

@@ -12,12 +12,13 @@ import (
 const (
 	maxFails     = 3  // failed calls in a row before a source is left alone
 	maxLanes     = 64 // calls in flight, all sources together
-	maxAttempts  = 3  // sources asked for one block at a time
+	maxAttempts  = 3  // sources asked for one block at a time, unless all of them are stuck
 	batchBlocks  = 32 // blocks asked for in one call
 	batchBytes   = 1 << 20
 	firstHedge   = 150 * time.Millisecond // patience of a source whose speed is unknown
 	shortHedge   = 25 * time.Millisecond
 	tierHedge    = 5 * time.Second // of one that is to be asked only if nearer ones fail
+	stuckHedge   = time.Second     // of one more, if those that may be asked at a time are all stuck
 	retryPause   = 50 * time.Millisecond
 	scoreWeight  = 0.3 // of the newest observation
 	guessedBytes = 256 << 10

@@ -50,7 +50,7 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 	}
 	soonest := time.Duration(0)
 	for _, t := range f.flying {
-		if t.taken || len(t.asked) >= maxAttempts || slices.Contains(t.lacking, d) ||
+		if t.taken || slices.Contains(t.lacking, d) ||
 			slices.ContainsFunc(t.asked, func(l *lane) bool { return l.donor == d }) {
 			continue
 		}
@@ -61,6 +61,9 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 		left := max(patience, last.donor.leeway(d)) - time.Since(last.started)
 		if !f.mayAsk(d, t) {
 			left += tierHedge
+		}
+		if len(t.asked) >= maxAttempts {
+			left += stuckHedge
 		}
 		if left <= 0 {
 			return t, 0
