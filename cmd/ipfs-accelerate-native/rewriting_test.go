@@ -61,7 +61,7 @@ func TestRewriting_parameters(t *testing.T) {
 	if !isCode(err, engine.ErrTooLarge) {
 		t.Errorf("an input that is too long: %v", err)
 	}
-	for _, bad := range []string{`{"tgt_lang":"klingon"}`, `{"max_new_tokens":0}`, `{"no_repeat_ngram_size":-1}`, `{"num_beams":4}`} {
+	for _, bad := range []string{`{"tgt_lang":"klingon"}`, `{"max_new_tokens":0}`, `{"no_repeat_ngram_size":-1}`, `{"num_beams":0}`, `{"num_beams":99}`} {
 		if _, err := run(engine.Request{Items: texts("x"), Parameters: json.RawMessage(bad)}); !isCode(err, engine.ErrInvalidArgument) {
 			t.Errorf("%s: %v", bad, err)
 		}

@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -114,13 +115,15 @@ type recall struct {
 	encoded  engine.Tensors // what the encoder made, by the decoder's inputs
 	name     string         // of what is kept
 
-	next  engine.Keeper
-	fresh engine.Tensors    // of the past, what the process does not have yet
-	there map[string]string // by input, the name of what it has
+	next   engine.Keeper
+	fresh  engine.Tensors    // the past as the first decoder made it
+	shared map[string]string // by input of what all steps take alike, the name it is kept under
+	at     string            // what the past is kept under; "" is fresh
+	kept   map[string]bool   // all names
 }
 
 func newRecall(d *crossDecoder, s engine.Sessions, encoded engine.Tensors) *recall {
-	return &recall{d: d, sessions: s, encoded: encoded, name: fmt.Sprintf("text-%d/", memories.Add(1))}
+	return &recall{d: d, sessions: s, encoded: encoded, name: fmt.Sprintf("text-%d/", memories.Add(1)), kept: map[string]bool{}}
 }
 
 // begin reads the first tokens, forgetting any before: the logits of what
@@ -133,7 +136,7 @@ func (r *recall) begin(ctx context.Context, tokens []int64) ([]float32, error) {
 	if r.next, err = keeperOf(session); err != nil {
 		return nil, err
 	}
-	r.fresh, r.there = engine.Tensors{}, map[string]string{}
+	r.fresh, r.shared, r.at = engine.Tensors{}, map[string]string{}, ""
 	if r.d.merged {
 		return r.beginMerged(ctx, tokens)
 	}
@@ -165,70 +168,81 @@ func (r *recall) beginMerged(ctx context.Context, tokens []int64) ([]float32, er
 	in := engine.Tensors{"input_ids": engine.NewTensor([]int64{1, int64(len(tokens))}, tokens), useCache: boolean(false)}
 	k := engine.Kept{Keep: map[string]string{}, Hold: map[string]string{}}
 	for _, v := range r.d.first.Inputs {
+		name := r.name + v.Name
 		if t := r.encoded[v.Name]; t != nil {
-			in[v.Name], k.Hold[v.Name], r.there[v.Name] = t, r.name+v.Name, r.name+v.Name
+			in[v.Name], k.Hold[v.Name], r.shared[v.Name] = t, name, name
 		}
 		if rest, ok := strings.CutPrefix(v.Name, pastPrefix); ok {
 			in[v.Name] = &engine.Tensor{DType: v.DType, Shape: []int64{1, v.Shape[1], 0, v.Shape[3]}}
-			k.Keep[presentPrefix+rest], r.there[v.Name] = r.name+v.Name, r.name+v.Name
+			if k.Keep[presentPrefix+rest] = name; r.d.next.replaces(v.Name) == "" {
+				r.shared[v.Name] = name
+			}
 		}
 	}
-	out, err := r.next.RunKept(ctx, in, k)
-	if err != nil {
-		return nil, err
-	}
-	return lastLogits(out, len(tokens))
+	r.at = r.name
+	return r.run(ctx, in, k, len(tokens))
 }
 
 // read goes on with a token: the logits of what follows.
 func (r *recall) read(ctx context.Context, token int64) ([]float32, error) {
+	logits, err := r.branch(ctx, token, r.at, r.name)
+	r.at = r.name
+	return logits, err
+}
+
+// branch goes on with a token from what is kept under one name, and keeps what
+// it remembers then under another, so that several texts may go on from one.
+func (r *recall) branch(ctx context.Context, token int64, from, to string) ([]float32, error) {
 	in := engine.Tensors{"input_ids": engine.NewTensor([]int64{1, 1}, []int64{token})}
 	k := engine.Kept{Take: map[string]string{}, Keep: map[string]string{}, Hold: map[string]string{}}
 	for _, v := range r.d.next.Inputs {
-		name, present := r.name+v.Name, r.d.next.replaces(v.Name)
+		present := r.d.next.replaces(v.Name)
 		switch {
 		case v.Name == "input_ids":
-			continue
 		case v.Name == useCache:
 			in[v.Name] = boolean(true)
-			continue
-		case r.there[v.Name] != "":
-			k.Take[v.Name] = name
+		case present != "" && from != "":
+			k.Take[v.Name] = from + v.Name
+		case r.shared[v.Name] != "":
+			k.Take[v.Name] = r.shared[v.Name]
 		default:
 			if in[v.Name] = r.fresh[v.Name]; in[v.Name] == nil {
 				in[v.Name] = r.encoded[v.Name]
 			}
 			if present == "" {
-				k.Hold[v.Name] = name
+				k.Hold[v.Name] = r.name + v.Name
 			}
 		}
 		if present != "" {
-			k.Keep[present] = name
+			k.Keep[present] = to + v.Name
+		}
+	}
+	logits, err := r.run(ctx, in, k, 1)
+	if err == nil {
+		maps.Copy(r.shared, k.Hold)
+	}
+	return logits, err
+}
+
+// run runs a step, and notes what it keeps.
+func (r *recall) run(ctx context.Context, in engine.Tensors, k engine.Kept, tokens int) ([]float32, error) {
+	for _, names := range []map[string]string{k.Keep, k.Hold} {
+		for _, name := range names {
+			r.kept[name] = true
 		}
 	}
 	out, err := r.next.RunKept(ctx, in, k)
 	if err != nil {
 		return nil, err
 	}
-	for _, names := range []map[string]string{k.Hold, k.Keep} {
-		for value, name := range names {
-			r.there[strings.Replace(value, presentPrefix, pastPrefix, 1)] = name
-		}
-	}
-	r.fresh = nil
-	return lastLogits(out, 1)
+	return lastLogits(out, tokens)
 }
 
 // forget frees what is kept, also when ctx is done.
 func (r *recall) forget(ctx context.Context) {
-	if r.next == nil {
-		return
+	if r.next != nil {
+		_ = r.next.Forget(context.WithoutCancel(ctx), slices.Collect(maps.Keys(r.kept))...) // a session that is gone keeps nothing
 	}
-	var names []string
-	for _, name := range r.there {
-		names = append(names, name)
-	}
-	_ = r.next.Forget(context.WithoutCancel(ctx), names...) // a session that is gone keeps nothing
 }
 
 // lastLogits are those of the last of so many tokens.

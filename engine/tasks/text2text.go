@@ -50,6 +50,8 @@ func (t text2text) Doc() string {
 | max_new_tokens | the model's, or 256 | the most tokens to write |
 | truncation | false | cut an input that is too long for the model, rather than refusing it |
 | prefix | the model's for this task | put this before each text, as in "summarize: " |
+| num_beams | the model's, or 1 | follow so many texts at once and take the best; 1 is faster |
+| length_penalty | the model's, or 1 | with beams, above 0 prefers long texts, below 0 short ones |
 | no_repeat_ngram_size | the model's | no so many tokens come twice in a row; 0 is any |
 `
 	if t.name == "translation" {
@@ -60,7 +62,7 @@ func (t text2text) Doc() string {
 	return doc + samplingDoc + `
 
 Each output also has finish_reason (stop, or length where a limit ended it), prompt_tokens, generated_tokens and
-truncated_input. Beams are not searched: a model's num_beams is left aside, and the likeliest token is taken each time.
+truncated_input. With do_sample there are no beams.
 
 Models are folders with encoder_model.onnx, decoder_model.onnx and decoder_with_past_model.onnx, or decoder_model_merged.onnx
 instead of the last two; config.json, generation_config.json and tokenizer.json. What a decoder remembers stays in its
@@ -86,20 +88,23 @@ func (t text2text) Load(_ context.Context, m *engine.Model) (engine.Pipeline, er
 
 // rewriteConfig is what config.json and generation_config.json say.
 type rewriteConfig struct {
-	Start     int64                      `json:"decoder_start_token_id"`
-	Pad       int64                      `json:"pad_token_id"`
-	End       ids                        `json:"eos_token_id"`
-	FirstID   *int64                     `json:"forced_bos_token_id"`
-	LastIDs   ids                        `json:"forced_eos_token_id"`
-	Bad       [][]int64                  `json:"bad_words_ids"`
-	Suppress  []int64                    `json:"suppress_tokens"`
-	MaxLength int                        `json:"max_length"`
-	MinLength int                        `json:"min_length"`
-	NoRepeat  int                        `json:"no_repeat_ngram_size"`
-	Prefix    string                     `json:"prefix"`
-	Languages map[string]int64           `json:"lang_to_id"`
-	Positions int                        `json:"max_position_embeddings"`
-	Tasks     map[string]json.RawMessage `json:"task_specific_params"`
+	Start         int64                      `json:"decoder_start_token_id"`
+	Pad           int64                      `json:"pad_token_id"`
+	End           ids                        `json:"eos_token_id"`
+	FirstID       *int64                     `json:"forced_bos_token_id"`
+	LastIDs       ids                        `json:"forced_eos_token_id"`
+	Bad           [][]int64                  `json:"bad_words_ids"`
+	Suppress      []int64                    `json:"suppress_tokens"`
+	MaxLength     int                        `json:"max_length"`
+	MinLength     int                        `json:"min_length"`
+	NoRepeat      int                        `json:"no_repeat_ngram_size"`
+	Prefix        string                     `json:"prefix"`
+	Languages     map[string]int64           `json:"lang_to_id"`
+	Positions     int                        `json:"max_position_embeddings"`
+	Tasks         map[string]json.RawMessage `json:"task_specific_params"`
+	Beams         int                        `json:"num_beams"`
+	Penalty       float64                    `json:"length_penalty"`
+	EarlyStopping earlyStopping              `json:"early_stopping"`
 
 	sampling sampling
 }
@@ -107,7 +112,7 @@ type rewriteConfig struct {
 // read takes the files in transformers' order: config.json, then what
 // generation_config.json says instead, then what is for the task.
 func (c *rewriteConfig) read(m *engine.Model, task string) error {
-	c.sampling, c.Start = usualSampling, -1
+	c.sampling, c.Start, c.Penalty = usualSampling, -1, 1
 	for _, file := range []string{"config.json", "generation_config.json"} {
 		if _, err := readJSON(m, file, c); err != nil {
 			return err
@@ -137,11 +142,13 @@ func (c *rewriteConfig) specialize(task string) error {
 // rewriting are the parameters.
 type rewriting struct {
 	sampling
-	Truncation bool   `json:"truncation"`
-	Prefix     string `json:"prefix"`
-	NoRepeat   int    `json:"no_repeat_ngram_size"`
-	Source     string `json:"src_lang"`
-	Target     string `json:"tgt_lang"`
+	Truncation bool    `json:"truncation"`
+	Prefix     string  `json:"prefix"`
+	NoRepeat   int     `json:"no_repeat_ngram_size"`
+	Beams      int     `json:"num_beams"`
+	Penalty    float64 `json:"length_penalty"`
+	Source     string  `json:"src_lang"`
+	Target     string  `json:"tgt_lang"`
 
 	config rewriteConfig // as it is for this request
 }
@@ -150,7 +157,23 @@ func (o *rewriting) check() error {
 	if o.NoRepeat < 0 {
 		return engine.Errorf(engine.ErrInvalidArgument, "parameter \"no_repeat_ngram_size\" must be 0 or more")
 	}
+	if o.Beams < 1 || o.Beams > maxBeams {
+		return engine.Errorf(engine.ErrInvalidArgument, "parameter \"num_beams\" must be from 1 to %d", maxBeams)
+	}
 	return o.sampling.check()
+}
+
+// maxBeams bounds the texts that are followed at once.
+const maxBeams = 16
+
+// earlyStopping is whether beams are given up once enough texts have ended:
+// "true", "false" or "never".
+type earlyStopping string
+
+// UnmarshalJSON reads true, false, null or "never".
+func (e *earlyStopping) UnmarshalJSON(data []byte) error {
+	*e = earlyStopping(strings.Trim(string(data), `"`))
+	return nil
 }
 
 // rewriter is the pipeline. It may be run concurrently.
@@ -175,6 +198,7 @@ func (p *rewriter) settings(r engine.Request) (rewriting, error) {
 		}
 	}
 	o.sampling, o.Prefix, o.NoRepeat = o.config.sampling, o.config.Prefix, o.config.NoRepeat
+	o.Beams, o.Penalty = min(max(o.config.Beams, 1), maxBeams), o.config.Penalty
 	if o.config.MaxLength > 1 {
 		o.MaxNewTokens = o.config.MaxLength - 1 // the token it starts with counts there
 	}
@@ -182,6 +206,9 @@ func (p *rewriter) settings(r engine.Request) (rewriting, error) {
 		return o, err
 	}
 	o.choose(r, p.config.sampling)
+	if o.DoSample != nil && *o.DoSample {
+		o.Beams = 1
+	}
 	return o, p.chooseLanguages(&o)
 }
 
@@ -362,18 +389,26 @@ type rewritten struct {
 	report func(engine.Progress)
 }
 
+// full reports whether so many tokens are all that may be.
+func (w *rewritten) full(tokens []int64) bool {
+	return len(tokens) > w.o.MaxNewTokens || len(tokens) == w.o.config.Positions
+}
+
 // write goes on until the text ends, and says why it did.
 func (w *rewritten) write(ctx context.Context, text *recall) (string, error) {
+	if w.o.Beams > 1 {
+		return w.search(ctx, text)
+	}
 	choose := newSampler(w.o.sampling, w.tokens)
 	logits, err := text.begin(ctx, w.tokens)
 	for err == nil {
-		w.forbid(logits)
+		w.forbid(logits, w.tokens)
 		next := int64(choose.next(logits))
 		if slices.Contains(w.o.config.End, next) {
 			return "stop", nil
 		}
 		w.tokens = append(w.tokens, next)
-		if len(w.tokens) > w.o.MaxNewTokens || len(w.tokens) == w.o.config.Positions {
+		if w.full(w.tokens) {
 			return "length", nil
 		}
 		tell(w.report, w.p.tok.Decode(w.tokens[1:], false), len(w.tokens)-1, w.o.MaxNewTokens)
@@ -382,8 +417,8 @@ func (w *rewritten) write(ctx context.Context, text *recall) (string, error) {
 	return "", err
 }
 
-// forbid takes out what may not come next, by the model's settings.
-func (w *rewritten) forbid(logits []float32) {
+// forbid takes out what may not come next in a text, by the model's settings.
+func (w *rewritten) forbid(logits []float32, tokens []int64) {
 	c := w.o.config
 	out := func(id int64) {
 		if id >= 0 && id < int64(len(logits)) {
@@ -394,22 +429,22 @@ func (w *rewritten) forbid(logits []float32) {
 		out(id)
 	}
 	for _, words := range c.Bad {
-		if n := len(words) - 1; n >= 0 && len(w.tokens) >= n && slices.Equal(w.tokens[len(w.tokens)-n:], words[:n]) {
+		if n := len(words) - 1; n >= 0 && len(tokens) >= n && slices.Equal(tokens[len(tokens)-n:], words[:n]) {
 			out(words[n])
 		}
 	}
-	for _, id := range repeats(w.tokens, w.o.NoRepeat) {
+	for _, id := range repeats(tokens, w.o.NoRepeat) {
 		out(id)
 	}
-	if len(w.tokens) < c.MinLength {
+	if len(tokens) < c.MinLength {
 		for _, id := range c.End {
 			out(id)
 		}
 	}
-	if c.FirstID != nil && len(w.tokens) == 1 {
+	if c.FirstID != nil && len(tokens) == 1 {
 		only(logits, *c.FirstID)
 	}
-	if len(c.LastIDs) > 0 && len(w.tokens) == w.o.MaxNewTokens {
+	if len(c.LastIDs) > 0 && len(tokens) == w.o.MaxNewTokens {
 		only(logits, c.LastIDs...)
 	}
 }

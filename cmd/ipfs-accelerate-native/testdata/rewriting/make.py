@@ -3,8 +3,8 @@ what the pipelines of transformers answer with them.
 
 Made with torch 1.13.0a0 (Debian's python3-torch), transformers 4.40.2,
 tokenizers 0.19.1 and onnx 1.16.2 on CPU; usage: make.py OUT, where this file
-lies. The weights follow from the seed, so that the same versions make the same
-files.
+lies. The weights follow from the seed; the vocabularies of Unigram come out a
+little different each time, and the answers with them.
 """
 import json
 import os
@@ -112,7 +112,7 @@ def ask(name, task, model, tok, cases):
     found = []
     for c in cases:
         fixed = dict(c)
-        fixed.setdefault("num_beams", 1)
+        fixed.setdefault("num_beams", model.generation_config.num_beams)
         fixed.setdefault("do_sample", False)
         found.append({"parameters": c, "answers": [p(x, **fixed)[0] for x in inputs]})
     goldens.append({"model": name, "task": task, "inputs": inputs, "cases": found})
@@ -135,7 +135,8 @@ model, tok = make("t5", seeded(T5ForConditionalGeneration, t5), tok)
 ask("t5", "summarization", model, tok, [{}, {"max_new_tokens": 20}])
 model.config.update({"prefix": ""})
 model.generation_config.no_repeat_ngram_size = 0
-ask("t5", "text2text-generation", model, tok, [{"max_new_tokens": 16}, {"max_new_tokens": 16, "no_repeat_ngram_size": 1}, {"max_new_tokens": 16, "repetition_penalty": 1.4}])
+ask("t5", "text2text-generation", model, tok, [{"max_new_tokens": 16}, {"max_new_tokens": 16, "no_repeat_ngram_size": 1}, {"max_new_tokens": 16, "repetition_penalty": 1.4},
+                                            {"max_new_tokens": 14, "num_beams": 3}, {"max_new_tokens": 20, "num_beams": 4, "length_penalty": 2.0, "repetition_penalty": 1.2}, {"max_new_tokens": 9, "num_beams": 2, "length_penalty": -1.0}])
 p = pipeline("translation_en_to_de", model=model, tokenizer=tok, device=-1)
 goldens.append({"model": "t5", "task": "translation", "inputs": inputs, "cases": [{"parameters": {"src_lang": "en", "tgt_lang": "de", "max_new_tokens": 12},
                 "answers": [p(x, num_beams=1, do_sample=False, max_new_tokens=12)[0] for x in inputs]}]})
@@ -144,14 +145,14 @@ tok = fast(letters(), bos_token="<s>")
 bart = BartConfig(vocab_size=len(tok), d_model=24, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=32,
                   decoder_ffn_dim=32, max_position_embeddings=64, init_std=0.5, forced_bos_token_id=0, forced_eos_token_id=2, decoder_start_token_id=2)
 model, tok = make("bart", seeded(BartForConditionalGeneration, bart), tok, merged=True, no_repeat_ngram_size=3, min_length=9, max_length=18)
-ask("bart", "summarization", model, tok, [{}, {"no_repeat_ngram_size": 1}])
+ask("bart", "summarization", model, tok, [{}, {"no_repeat_ngram_size": 1}, {"num_beams": 4}])
 
 tok = fast(pieces(["</s>", "<unk>", "<pad>"], "$A </s>"))
 marian = MarianConfig(vocab_size=len(tok), d_model=24, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=32,
                       decoder_ffn_dim=32, max_position_embeddings=64, init_std=0.5, pad_token_id=2, eos_token_id=0, decoder_start_token_id=2, forced_eos_token_id=0,
                       tie_word_embeddings=False)
-model, tok = make("marian", seeded(MarianMTModel, marian), tok, merged=True, bad_words_ids=[[2], [9, 11]], max_length=24)
-ask("marian", "translation", model, tok, [{}])
+model, tok = make("marian", seeded(MarianMTModel, marian), tok, merged=True, bad_words_ids=[[2], [9, 11]], max_length=24, num_beams=4, early_stopping=True)
+ask("marian", "translation", model, tok, [{}, {"num_beams": 1}])
 
 t = pieces(["<s>", "<pad>", "</s>", "<unk>", "eng_Latn", "deu_Latn", "fra_Latn"], "eng_Latn $A </s>")
 tok = fast(t, bos_token="<s>")
