@@ -29,8 +29,9 @@ const (
 // A blobLender gets blocks by the blob protocol: leaves over one stream a peer,
 // nodes all at once.
 type blobLender struct {
-	host host.Host
-	dags chan struct{} // has room for requests for whole DAGs
+	host    host.Host
+	silence time.Duration // of a peer, before it is given up
+	dags    chan struct{} // has room for requests for whole DAGs
 
 	mu    sync.Mutex // guards all below
 	lines map[peer.ID]*slots
@@ -41,7 +42,7 @@ type blobLender struct {
 var _ lender = (*blobLender)(nil)
 
 func newBlobLender(h host.Host) *blobLender {
-	return &blobLender{host: h, lines: make(map[peer.ID]*slots), dags: make(chan struct{}, maxDAGs), nodes: make(map[cid.Cid][]byte)}
+	return &blobLender{host: h, silence: answerTimeout, lines: make(map[peer.ID]*slots), dags: make(chan struct{}, maxDAGs), nodes: make(map[cid.Cid][]byte)}
 }
 
 func (b *blobLender) protocols() []string { return []string{blobProtocol} }
@@ -98,7 +99,7 @@ func (b *blobLender) dag(ctx context.Context, p peer.ID, root cid.Cid) ([]byte, 
 		return nil, err
 	}
 	var first []byte
-	err = replies(stream, func(r reply) error {
+	err = b.replies(stream, func(r reply) error {
 		if r.kind != replyBlock {
 			return r.fault()
 		}
@@ -139,8 +140,8 @@ func send(s network.Stream, q request) error {
 }
 
 // replies reads one whole answer.
-func replies(s network.Stream, take func(reply) error) error {
-	r := bufio.NewReaderSize(&alive{s: s}, streamBuffer)
+func (b *blobLender) replies(s network.Stream, take func(reply) error) error {
+	r := bufio.NewReaderSize(&alive{s: s, silence: b.silence}, streamBuffer)
 	return readAnswer(r, nil, take)
 }
 
@@ -164,13 +165,14 @@ func readAnswer(r *bufio.Reader, buf []byte, take func(reply) error) error {
 
 // alive is a stream that is given up if nothing comes for too long.
 type alive struct {
-	s     network.Stream
-	begun bool // some of the answer has come
+	s       network.Stream
+	silence time.Duration
+	begun   bool // some of the answer has come
 }
 
 // Read implements [io.Reader].
 func (a *alive) Read(p []byte) (int, error) {
-	if err := a.s.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
+	if err := a.s.SetReadDeadline(time.Now().Add(a.silence)); err != nil {
 		return 0, err
 	}
 	n, err := a.s.Read(p)
@@ -207,7 +209,7 @@ func (b *blobLender) hello(ctx context.Context, p peer.ID) error {
 	if err := send(stream, request{kindHello, nil}); err != nil {
 		return err
 	}
-	if err := replies(stream, reply.fault); err != nil {
+	if err := b.replies(stream, reply.fault); err != nil {
 		return fmt.Errorf("the peer does not let us in: is this host on its allow-list? %w", err)
 	}
 	return nil
@@ -230,7 +232,7 @@ func (b *blobLender) line(ctx context.Context, p peer.ID) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.line = newLine(stream)
+	s.line = newLine(stream, b.silence)
 	return s.line, nil
 }
 

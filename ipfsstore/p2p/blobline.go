@@ -18,6 +18,7 @@ import (
 // A line is a stream on which requests follow each other without waiting for
 // answers.
 type line struct {
+	in     *alive // what comes of stream
 	stream network.Stream
 	queue  chan *waiter // in the order of their requests
 	quit   chan struct{}
@@ -36,8 +37,8 @@ type waiter struct {
 	done  chan struct{}
 }
 
-func newLine(s network.Stream) *line {
-	l := &line{stream: s, queue: make(chan *waiter, pipelined), quit: make(chan struct{}), over: make(chan struct{})}
+func newLine(s network.Stream, silence time.Duration) *line {
+	l := &line{in: &alive{s: s, silence: silence}, stream: s, queue: make(chan *waiter, pipelined), quit: make(chan struct{}), over: make(chan struct{})}
 	go l.listen()
 	return l
 }
@@ -94,8 +95,7 @@ func (l *line) enqueue(ctx context.Context, w *waiter) error {
 func (l *line) listen() {
 	defer close(l.over)
 	defer l.stream.Reset() //nolint:errcheck // it is over either way
-	in := &alive{s: l.stream}
-	r := bufio.NewReaderSize(in, streamBuffer)
+	r := bufio.NewReaderSize(l.in, streamBuffer)
 	buf := make([]byte, maxReply)
 	idle := time.NewTimer(idleStream / 2)
 	defer idle.Stop()
@@ -111,7 +111,7 @@ func (l *line) listen() {
 			l.err = net.ErrClosed
 			return
 		}
-		in.begun = r.Buffered() > 0
+		l.in.begun = r.Buffered() > 0
 		if l.err = l.read(r, buf, w); l.err != nil {
 			return
 		}

@@ -42,8 +42,9 @@ type finder struct {
 	ledger *ledger
 	// wait waits until there may be peers that were not there before, and
 	// reports whether to try again.
-	wait func(ctx context.Context, c cid.Cid) bool
-	log  *slog.Logger
+	wait  func(ctx context.Context, c cid.Cid) bool
+	limit time.Duration // of a search
+	log   *slog.Logger
 }
 
 // A search is one block's.
@@ -75,7 +76,7 @@ func (f *finder) get(ctx context.Context, c cid.Cid) ([]byte, error) {
 		return block, nil
 	}
 	caller := ctx
-	ctx, cancel := context.WithTimeout(ctx, maxLooking)
+	ctx, cancel := context.WithTimeout(ctx, f.limit)
 	defer cancel()
 	s := &search{f: f, c: c, answers: make(chan answer, maxAbsences)}
 	for {

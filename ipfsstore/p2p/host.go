@@ -145,8 +145,8 @@ func (h *Host) start(c peers.Config) error {
 		return err
 	}
 	h.find = map[string]*finder{
-		peers.Bitswap: {h.host, h.swap.lender, h.ledger, h.scout.wait, h.log},
-		peers.Blob:    {h.host, h.blob, h.ledger, h.scout.wait, h.log},
+		peers.Bitswap: {h.host, h.swap.lender, h.ledger, h.scout.wait, maxLooking, h.log},
+		peers.Blob:    {h.host, h.blob, h.ledger, h.scout.wait, maxLooking, h.log},
 	}
 	h.work.Go(func() { h.scout.run(ctx) })
 	return nil
