@@ -106,14 +106,15 @@ func common(a, b []int64) int {
 func (w *writing) recallPrefix() {
 	w.from = w.p.prefixes.take(w.prompt)
 	w.past, w.at = len(w.from.tokens), w.from.name
+	w.shared = w.p.prefixes.shared(w.prompt)
 }
 
 // parts are what of the prompt is read at once, but for its last token: up to
 // where other prompts differ, and no more than prefill tokens.
-func (w *writing) parts(shared int) [][]int64 {
+func (w *writing) parts() [][]int64 {
 	var out [][]int64
 	last := len(w.prompt) - 1
-	for _, end := range []int{shared, last} {
+	for _, end := range []int{w.shared, last} {
 		from := w.past
 		for _, part := range out {
 			from += len(part)
@@ -125,21 +126,24 @@ func (w *writing) parts(shared int) [][]int64 {
 	return out
 }
 
-// read reads the prompt but for its last token, and keeps what it remembers
-// where other prompts differ.
-func (w *writing) read(ctx context.Context) error {
-	shared := w.p.prefixes.shared(w.prompt)
-	for _, part := range w.parts(shared) {
-		as := w.name
-		if end := w.past + len(part); end == shared {
+// start reads the prompt, and keeps what it remembers where other prompts
+// differ: the logits of what follows. The last part is read with the last token
+// where the logits of all of it are few enough to be sent.
+func (w *writing) start(ctx context.Context) ([]float32, error) {
+	last := len(w.prompt) - 1
+	for _, part := range w.parts() {
+		as, end := w.name, w.past+len(part)
+		if end == w.shared {
 			as += "shared/"
 			w.kept = append(w.kept, past{w.prompt[:end], as})
+		} else if end == last && len(part) < w.p.memory.sent {
+			break
 		}
 		if _, err := w.step(ctx, part, false, as); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return w.step(ctx, w.prompt[w.past:], true, w.name)
 }
 
 // leave hands on what is remembered, if the text was written to its end, and

@@ -15,9 +15,14 @@ import (
 type memory struct {
 	positions bool
 	told      bool // the model is told whether it remembers anything
+	sent      int  // of so many tokens the logits may be sent though only the last's are wanted
 	past      []engine.ValueInfo
 	present   map[string]string // by input of the past, the output
 }
+
+// maxSent bounds the logits that are sent to save a run: 16 MB take less time
+// than another token does.
+const maxSent = 4 << 20
 
 // read finds the inputs and outputs of a causal language model.
 func (m *memory) read(g engine.Graph) error {
@@ -25,6 +30,9 @@ func (m *memory) read(g engine.Graph) error {
 	outputs := map[string]bool{}
 	for _, v := range g.Outputs {
 		outputs[v.Name] = true
+		if v.Name == "logits" && len(v.Shape) == 3 && v.Shape[2] > 0 {
+			m.sent = int(maxSent / v.Shape[2])
+		}
 	}
 	for _, v := range g.Inputs {
 		present := strings.Replace(v.Name, "past_key_values", "present", 1)
@@ -62,6 +70,7 @@ type writing struct {
 	at      string // what of them is kept under
 	from    past   // of an earlier text
 	kept    []past // for later ones
+	shared  int    // tokens that other prompts begin with too
 	new     []int64
 	form    *shape.Text // that is kept to; may be nil
 }
@@ -93,14 +102,6 @@ func (w *writing) write(ctx context.Context) (out engine.Output, err error) {
 	}
 	w.finish(&out, why)
 	return out, nil
-}
-
-// start reads the prompt: the logits of what follows.
-func (w *writing) start(ctx context.Context) ([]float32, error) {
-	if err := w.read(ctx); err != nil {
-		return nil, err
-	}
-	return w.step(ctx, w.prompt[len(w.prompt)-1:], true, w.name)
 }
 
 // choose goes on with a token, and says why the text ends if it does.
