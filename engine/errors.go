@@ -42,6 +42,10 @@ const (
 	ErrInternal            Code = "internal"              // our mistake; the log has the details
 )
 
+// ErrKilled is within an [ErrRunnerCrashed] whose process was ended by another:
+// that says nothing about the model, the runtime or the device.
+var ErrKilled = errors.New("killed by another process")
+
 // An Error is a failure that an agent can act on.
 type Error struct {
 	Code        Code

@@ -226,8 +226,8 @@ func (v verdict) demotes() bool {
 	if v.err == nil {
 		return false
 	}
-	for _, code := range []Code{ErrRuntimeMissing, ErrNativeMissing, ErrRestartNeeded, ErrCancelled} {
-		if errors.Is(v.err, code) {
+	for _, unknown := range []error{ErrRuntimeMissing, ErrNativeMissing, ErrRestartNeeded, ErrCancelled, ErrKilled} {
+		if errors.Is(v.err, unknown) {
 			return false
 		}
 	}

@@ -222,3 +222,15 @@ func TestHealth_fresh(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 }
+
+// A canary whose process another one killed says nothing about the device.
+func TestHealth_killedCanaryDemotesNot(t *testing.T) {
+	crashed := engine.Errorf(engine.ErrRunnerCrashed, "the process died: %w", engine.ErrKilled)
+	ops := linear(0)
+	ops["MatMul"] = func(context.Context, []*engine.Tensor) ([]*engine.Tensor, error) { return nil, crashed }
+	w := newWorld(t, &enginetest.Fake{Ops: ops}, engine.Options{})
+	w.add(t, "sum", enginetest.Add())
+	detect(t, w)
+	_, err := w.Infer(t.Context(), sumOf, quiet)
+	must(t, err)
+}

@@ -25,12 +25,16 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
 )
 
-// wide is how long the vectors of a scaling model are: it has 92 MB of weights.
-const wide = 4800
+// A scaling model multiplies vectors of so many numbers: one has 92 MB of
+// weights, the other 4.
+const (
+	wide   = 4800
+	narrow = 1000
+)
 
 // scaling is a folder with a model that multiplies a vector by a number, by a
 // matrix of full size.
-func scaling(t *testing.T, by float32) string {
+func scaling(t *testing.T, wide int64, by float32) string {
 	t.Helper()
 	weights := make([]float32, wide*wide)
 	for i := range wide {
@@ -48,12 +52,12 @@ func scaling(t *testing.T, by float32) string {
 
 // scalers is an engine with the models "2" and "3", each of which multiplies by
 // its name, and the input for them.
-func scalers(t *testing.T, o engine.Options) (*engine.Engine, *runner.Provider, []engine.TensorInput) {
+func scalers(t *testing.T, wide int64, o engine.Options) (*engine.Engine, *runner.Provider, []engine.TensorInput) {
 	t.Helper()
 	store, err := ipfsstore.Open(t.TempDir(), ipfsstore.Options{})
 	must(t, err)
 	for name, by := range map[string]float32{"2": 2, "3": 3} {
-		_, err = store.Add(t.Context(), scaling(t, by), ipfsstore.AddOptions{Name: name})
+		_, err = store.Add(t.Context(), scaling(t, wide, by), ipfsstore.AddOptions{Name: name})
 		must(t, err)
 	}
 	p := newProvider(t, runner.Options{})
@@ -113,7 +117,7 @@ func TestSessions_underBudget(t *testing.T) {
 	const clients = 8
 	calls := repeats(200)
 	for _, budget := range []int64{250 << 20, 150 << 20} {
-		e, _, in := scalers(t, engine.Options{SessionMemory: budget})
+		e, _, in := scalers(t, wide, engine.Options{SessionMemory: budget})
 		scale(t, e, "2", in)
 		model := e.Stats().SessionBytes
 		var most atomic.Int64
@@ -140,7 +144,7 @@ func TestSessions_underBudget(t *testing.T) {
 func TestLayout_reloaded(t *testing.T) {
 	reloads := repeats(50) // of each
 	o := engine.Options{SessionMemory: 1, LayoutLimit: 1 << 30, Dir: t.TempDir()}
-	e, p, in := scalers(t, o)
+	e, p, in := scalers(t, wide, o)
 	for engine.DiskUse(filepath.Join(o.Dir, "derived")) < 2*wide*wide*4 && t.Context().Err() == nil {
 		scale(t, e, "2", in)
 		scale(t, e, "3", in)
@@ -190,5 +194,63 @@ func TestRunner_cancelled(t *testing.T) {
 	t.Logf("%d were cancelled", cancelled)
 	if grown := anonymous(t, p.Children()...) - before; grown > 32<<20 {
 		t.Errorf("%d MB more are taken", grown>>20)
+	}
+}
+
+// Runners are killed while 8 clients have two models work: nine of ten calls are
+// answered right, by a second try in a new runner, the others by an error with
+// a name; none hangs.
+func TestRunner_killedUnderLoad(t *testing.T) {
+	const clients, callsPerKill = 8, 12
+	kills := repeats(500)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d, %d kills", seed, kills)
+	e, p, in := scalers(t, narrow, engine.Options{})
+	for _, model := range []string{"2", "3"} {
+		scale(t, e, model, in)
+	}
+	done := make(chan struct{}, clients) // one for each right answer
+	stop := make(chan struct{})
+	var right, wrong atomic.Int64
+	var all sync.WaitGroup
+	for client := range clients {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(seed, uint64(client)))
+			for {
+				model := []string{"2", "3"}[random.IntN(2)]
+				a, err := e.Infer(t.Context(), engine.InferRequest{Model: model, Tensors: in}, func(engine.Progress) {})
+				switch {
+				case err == nil && string(a.Tensors[0].Preview[1]) == model:
+					right.Add(1)
+				case errors.Is(err, engine.ErrRunnerCrashed):
+					wrong.Add(1)
+					continue
+				default:
+					t.Errorf("%v, %v", a.Tensors, err)
+				}
+				select {
+				case done <- struct{}{}:
+				case <-stop:
+					return
+				}
+			}
+		})
+	}
+	random := rand.New(rand.NewPCG(seed, clients))
+	for range kills {
+		for range 1 + random.IntN(2*callsPerKill) {
+			<-done
+		}
+		if pids := p.Children(); len(pids) > 0 {
+			if child, err := os.FindProcess(pids[random.IntN(len(pids))]); err == nil {
+				_ = child.Kill() // it may have ended by itself
+			}
+		}
+	}
+	close(stop)
+	all.Wait()
+	t.Logf("%d calls were right, %d ended in an error", right.Load(), wrong.Load())
+	if right.Load() < 9*(right.Load()+wrong.Load())/10 {
+		t.Errorf("only %d calls were right, %d ended in an error", right.Load(), wrong.Load())
 	}
 }

@@ -61,12 +61,12 @@ func TestFigures_joined(t *testing.T) {
 func TestFigures_reload(t *testing.T) {
 	const rounds = 25
 	o := engine.Options{SessionMemory: 1, LayoutLimit: 1 << 30, Dir: t.TempDir()}
-	e, p, in := scalers(t, o)
+	e, p, in := scalers(t, wide, o)
 	for engine.DiskUse(filepath.Join(o.Dir, "derived")) < 2*wide*wide*4 {
 		scale(t, e, "2", in)
 		scale(t, e, "3", in)
 	}
-	file := filepath.Join(scaling(t, 2), "model.onnx")
+	file := filepath.Join(scaling(t, wide, 2), "model.onnx")
 	directBlazeFace(t, 1) // ONNX Runtime is loaded
 	load := func() error {
 		options, err := ort.NewSessionOptions()

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ func (c *child) explain(err error) error {
 	}
 	e := c.death()
 	e.Err = err
+	if killed(c.state) {
+		e.Err = fmt.Errorf("%w: %w", engine.ErrKilled, err)
+	}
 	c.p.log.Warn("runner lost", "pid", c.pid(), "state", c.state, "stderr", c.stderr.String())
 	return e
 }
