@@ -135,17 +135,21 @@ func p4(t *testing.T) {
 	plain := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(g.file))))
 	defer plain.Close()
 	src := storetest.Gateway(t, "gateway", g.store.Gateway())
-	var copies, ours, boxo []float64
+	kubo := adding(t, g.file, g.root)
+	var copies, ours, boxo, theirs []float64
 	for range figures.Rounds {
 		copies = append(copies, figures.Seconds(t, func() error { return plainCopy(t, plain.URL+"/model.bin") }))
 		ours = append(ours, storeFetches(t, src, g.root))
 		boxo = append(boxo, boxoFetches(t, g.theirs.address(), g.root))
+		if kubo != nil {
+			theirs = append(theirs, kuboFetches(t, kubo.address(), g.root))
+		}
 	}
 	mib := func(s []float64) float64 { return nearBytes / (1 << 20) / figures.Median(s) }
 	figures.Note("P4 fetch %.0f MiB/s, plain copy %.0f MiB/s, boxo by bitswap into flatfs %.0f MiB/s", mib(ours), mib(copies), mib(boxo))
 	figures.AtMost("P4", figures.Median(ours)/figures.Median(copies), "ratio_to_plain_copy", 2.5)
 	figures.AtLeast("P4b", figures.Median(boxo)/figures.Median(ours), "ratio_to_boxo", 2.5)
-	figures.Absent("P4k", "ratio_to_kubo", ">=3.5", "no_comparison_with_Kubo_is_written")
+	besideKubo("P4k", theirs, ours, 3.5)
 }
 
 // plainCopy copies what is at a URL to a file, which is then on disk.
@@ -209,14 +213,19 @@ func p5(t *testing.T) {
 	stranger.serve()
 	connect(t, stranger, theirs)
 	took := map[string][]float64{}
+	ways := map[string]func() float64{
+		"boxo":    func() float64 { return boxoFetches(t, theirs, g.root) },
+		"bitswap": func() float64 { return storeFetches(t, taker.source(peers.Bitswap), g.root) },
+		"blob":    func() float64 { return storeFetches(t, taker.source(peers.Blob), g.root) },
+		"raw":     func() float64 { return storeFetches(t, raw, g.root) },
+		"from":    func() float64 { return storeFetches(t, stranger.source(peers.Bitswap), g.root) },
+	}
+	if kubo := adding(t, g.file, g.root); kubo != nil {
+		address := far(t, kubo.address())
+		ways["kubo"] = func() float64 { return kuboFetches(t, address, g.root) }
+	}
 	for range figures.Rounds {
-		for name, one := range map[string]func() float64{
-			"boxo":    func() float64 { return boxoFetches(t, theirs, g.root) },
-			"bitswap": func() float64 { return storeFetches(t, taker.source(peers.Bitswap), g.root) },
-			"blob":    func() float64 { return storeFetches(t, taker.source(peers.Blob), g.root) },
-			"raw":     func() float64 { return storeFetches(t, raw, g.root) },
-			"from":    func() float64 { return storeFetches(t, stranger.source(peers.Bitswap), g.root) },
-		} {
+		for name, one := range ways {
 			took[name] = append(took[name], one())
 		}
 	}
@@ -226,7 +235,7 @@ func p5(t *testing.T) {
 	figures.AtLeast("P5b", s("boxo")/s("raw"), "ratio_to_boxo", 30)
 	figures.AtLeast("P5s", s("boxo")/s("blob"), "ratio_to_boxo", 30)
 	figures.AtLeast("P5u", s("boxo")/s("from"), "ratio_to_boxo", 2.5)
-	figures.Absent("P5k", "ratio_to_kubo", ">=15", "no_comparison_with_Kubo_is_written")
+	besideKubo("P5k", took["kubo"], took["bitswap"], 15)
 }
 
 func connect(t *testing.T, n *node, address string) {
