@@ -123,7 +123,9 @@ func (e *Engine) noDevice(ctx context.Context, device string, ids []string) erro
 		return err
 	}
 	platform, _, _ := strings.Cut(device, ":")
+	platforms := make([]string, 0, len(h.Platforms))
 	for _, p := range h.Platforms {
+		platforms = append(platforms, string(p.Kind))
 		if string(p.Kind) != platform {
 			continue
 		}
@@ -133,7 +135,14 @@ func (e *Engine) noDevice(ctx context.Context, device string, ids []string) erro
 		out.Hint, out.ValidValues = st.Fix, valid
 		return out
 	}
-	return unknown(ErrInvalidArgument, "device", device, valid)
+	out := unknown(ErrInvalidArgument, "device", device, valid)
+	if out.Hint == "" {
+		out.Hint = "detect_hardware tells of all devices and platforms"
+		if s := Suggest(platform, platforms); s != "" {
+			out.Hint = "did you mean \"" + s + "\"?"
+		}
+	}
+	return out
 }
 
 // mayFallBack reports whether another device may do what this error says one
