@@ -1,6 +1,11 @@
 package ipfsstore
 
-import "testing"
+import (
+	"context"
+	"testing"
+
+	"github.com/ipfs/go-cid"
+)
 
 // Dir is the store's directory.
 func Dir(s *Store) string { return s.dir }
@@ -20,3 +25,16 @@ var (
 	MatchAny      = matchAny
 	CheckPatterns = checkPatterns
 )
+
+// FetchBlocks fetches the first of want, and when it has come the others, which
+// are of about size bytes each. All are forgotten.
+func FetchBlocks(ctx context.Context, sources []Source, want []cid.Cid, size int64) ([]SourceStat, error) {
+	f := newFetcher(sources)
+	var tasks []*task
+	for _, c := range want[1:] {
+		tasks = append(tasks, &task{cid: c, size: size, take: func([]byte) ([]*task, error) { return nil, nil }})
+	}
+	first := &task{cid: want[0], take: func([]byte) ([]*task, error) { return tasks, nil }}
+	err := f.run(ctx, []*task{first})
+	return f.stats(), err
+}

@@ -28,6 +28,11 @@ type parts struct {
 	torn  map[cid.Cid]bool // files that are not whole, because blocks are absent
 }
 
+// writePiece is how much is written at a time. For larger pieces the kernel takes
+// larger pages; those that are free are the first that the host of a virtual machine
+// has taken back, and giving them again takes several times as long as the writing.
+const writePiece = 64 << 10
+
 // A part is one of them.
 type part struct {
 	path string
@@ -277,9 +282,7 @@ func (p *parts) write(pl place, data []byte) error {
 	if err := pl.part.open(); err != nil {
 		return err
 	}
-	pl.part.writing.Lock()
-	_, err := pl.part.file.WriteAt(data, pl.off)
-	pl.part.writing.Unlock()
+	err := pl.part.writeAt(data, pl.off)
 	if err != nil {
 		return err
 	}
@@ -287,6 +290,18 @@ func (p *parts) write(pl place, data []byte) error {
 	p.job.meter.add(int64(len(data)))
 	if pl.part.more(-1) == 0 {
 		return pl.part.close()
+	}
+	return nil
+}
+
+func (pt *part) writeAt(data []byte, off int64) error {
+	pt.writing.Lock()
+	defer pt.writing.Unlock()
+	for piece := range slices.Chunk(data, writePiece) {
+		if _, err := pt.file.WriteAt(piece, off); err != nil {
+			return err
+		}
+		off += int64(len(piece))
 	}
 	return nil
 }

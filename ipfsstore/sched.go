@@ -156,23 +156,16 @@ func (f *fetcher) next(ctx context.Context, d *donor) (*lane, context.Context, f
 		return nil, nil, nil
 	}
 	now := time.Now()
-	var tasks []*task
-	patience := recheck
-	if f.mayTake(d, now) {
-		tasks, patience = f.pull(d), 0
+	if !f.mayTake(d, now) {
+		return nil, nil, f.sleeper(recheck)
 	}
+	tasks := f.pull(d)
 	if len(tasks) == 0 {
-		var t *task
-		var soonest time.Duration
-		if t, soonest = f.hedge(d); t != nil {
-			tasks = []*task{t}
+		t, soonest := f.hedge(d)
+		if t == nil {
+			return nil, nil, f.sleeper(soonest)
 		}
-		if patience == 0 || soonest > 0 && soonest < patience {
-			patience = soonest
-		}
-	}
-	if len(tasks) == 0 {
-		return nil, nil, f.sleeper(patience)
+		tasks = []*task{t}
 	}
 	lctx, cancel := context.WithCancel(ctx)
 	l := &lane{donor: d, tasks: tasks, cancel: cancel}

@@ -14,6 +14,7 @@ const (
 // called by the fetcher, which holds its mu.
 type gauge struct {
 	load  int64     // bytes asked for that did not come yet
+	due   int64     // what of them has to come before the window ends: calls at the same time end at the same time
 	rate  float64   // bytes a second; 0 is not known
 	since time.Time // begin of the window
 	got   int64     // bytes in it
@@ -26,27 +27,30 @@ func (g *gauge) ask(bytes int64, now time.Time) {
 		g.since, g.got = now, 0
 	}
 	g.load += bytes
+	if g.got == 0 {
+		g.due = g.load
+	}
 }
 
 // take books bytes that came.
 func (g *gauge) take(bytes int64, now time.Time) {
 	g.got += bytes
 	took := now.Sub(g.since)
-	if took < rateWindow {
+	if took < rateWindow || g.got < g.due {
 		return
 	}
 	seen := float64(g.got) / took.Seconds()
 	if g.rate > 0 {
 		seen = g.rate + scoreWeight*(seen-g.rate)
 	}
-	g.rate, g.since, g.got = seen, now, 0
+	g.rate, g.since, g.got, g.due = seen, now, 0, g.load
 }
 
 // speed is the rate, or less if it has not been kept for a while: a source that
 // has stopped is not counted on.
 func (g *gauge) speed(now time.Time) float64 {
 	if took := now.Sub(g.since); g.rate > 0 && g.load > 0 && took > 2*rateWindow {
-		return min(g.rate, float64(max(g.got, limitBurst))/took.Seconds())
+		return min(g.rate, float64(max(g.got, g.due, limitBurst))/took.Seconds())
 	}
 	return g.rate
 }

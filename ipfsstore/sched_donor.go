@@ -37,6 +37,7 @@ type donor struct {
 	order int // of the tier
 	stat  SourceStat
 	pace  time.Duration // of one call, recent ones weighing more
+	usual float64       // bytes of one call, likewise
 	gauge gauge
 	lanes int // calls in progress
 	fails int
@@ -49,11 +50,22 @@ func (d *donor) observe(l *lane) {
 	took := max(time.Since(l.started), time.Microsecond)
 	rate := float64(l.bytes) / took.Seconds()
 	if d.pace == 0 {
-		d.pace, d.stat.Score = took, rate
+		d.pace, d.usual, d.stat.Score = took, float64(l.bytes), rate
 		return
 	}
 	d.pace += time.Duration(scoreWeight * float64(took-d.pace))
+	d.usual += scoreWeight * (float64(l.bytes) - d.usual)
 	d.stat.Score += scoreWeight * (rate - d.stat.Score)
+}
+
+// patience is how long another source is left at t by d's own standard: by what
+// its calls take, and longer for what is larger than they usually are.
+func (d *donor) patience(t *task) time.Duration {
+	if d.pace == 0 {
+		return firstHedge
+	}
+	larger := max(1, float64(t.bytes())/max(1, d.usual))
+	return max(shortHedge, time.Duration(2*larger*float64(d.pace)))
 }
 
 // A lane is one call of a source that is in progress.

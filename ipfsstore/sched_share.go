@@ -44,10 +44,6 @@ func (f *fetcher) mayAsk(d *donor, t *task) bool {
 // hedge picks a task that another source has been at for too long by d's own
 // standard, or says when there could be one.
 func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
-	patience := firstHedge
-	if d.pace > 0 {
-		patience = max(shortHedge, 2*d.pace)
-	}
 	soonest := time.Duration(0)
 	for _, t := range f.flying {
 		if t.taken || slices.Contains(t.lacking, d) ||
@@ -58,7 +54,7 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 			continue
 		}
 		last := t.asked[len(t.asked)-1]
-		left := max(patience, last.donor.leeway(d)) - time.Since(last.started)
+		left := max(d.patience(t), last.donor.leeway(d)) - time.Since(last.started)
 		if !f.mayAsk(d, t) {
 			left += tierHedge
 		}
