@@ -30,6 +30,8 @@ type Kept struct {
 	Take map[string]string // by input, the name that a value was kept under
 	Keep map[string]string // by output, the name to keep it under, in place of what was
 	Hold map[string]string // by input that is given, the name to keep it under for later runs
+
+	Greedy *Greedy // goes on with the likeliest tokens; nil is one run
 }
 
 // Any reports whether anything is kept, or taken from what is.

@@ -20,6 +20,7 @@ import (
 type counter struct {
 	opener
 	tokens atomic.Int64
+	ahead  atomic.Int64 // runs of several steps
 }
 
 func (c *counter) Open(ctx context.Context, file string) (engine.Session, error) {
@@ -39,6 +40,10 @@ func (s countedSession) RunKept(ctx context.Context, in engine.Tensors, k engine
 	out, err := s.Keeper.RunKept(ctx, in, k)
 	if err == nil {
 		s.c.tokens.Add(in["input_ids"].Shape[1])
+		if t := out[engine.GreedyTokens]; t != nil {
+			s.c.tokens.Add(t.Shape[0] - 1)
+			s.c.ahead.Add(1)
+		}
 	}
 	return out, err
 }

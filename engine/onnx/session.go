@@ -63,6 +63,9 @@ func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, e
 
 // RunKept is Run with values that the session keeps.
 func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
+	if k.Greedy != nil {
+		return engine.RunGreedy(ctx, s.RunKept, in, k)
+	}
 	if err := engine.CheckKept(s.info.Inputs, s.info.Outputs, in, k); err != nil {
 		return nil, err
 	}

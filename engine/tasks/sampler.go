@@ -39,6 +39,9 @@ func (s *sampler) next(logits []float32) int {
 	return id
 }
 
+// plain reports whether the likeliest token is always chosen, whatever was there.
+func (s *sampler) plain() bool { return s.random == nil && s.o.RepetitionPenalty == 1 }
+
 // likeliest is the first of the tokens with the highest logit.
 func likeliest(logits []float32) int {
 	id := 0

@@ -1,10 +1,12 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/shape"
@@ -72,7 +74,8 @@ type writing struct {
 	kept    []past // for later ones
 	shared  int    // tokens that other prompts begin with too
 	new     []int64
-	form    *shape.Text // that is kept to; may be nil
+	form    *shape.Text   // that is kept to; may be nil
+	took    time.Duration // of the last step
 }
 
 // prefill is how many tokens of the prompt are read at once: more take memory
@@ -92,10 +95,11 @@ func (w *writing) write(ctx context.Context) (out engine.Output, err error) {
 		logits, err = w.start(ctx)
 	}
 	why := ""
+	if err == nil {
+		why, err = w.choose(logits)
+	}
 	for err == nil && why == "" {
-		if why, err = w.choose(logits); why == "" && err == nil {
-			logits, err = w.step(ctx, w.new[len(w.new)-1:], true, w.name)
-		}
+		why, err = w.goOn(ctx)
 	}
 	if err != nil {
 		return engine.Output{}, err
@@ -109,20 +113,67 @@ func (w *writing) choose(logits []float32) (why string, err error) {
 	if err := w.confine(logits); err != nil {
 		return "", err
 	}
-	next := int64(w.sampler.next(logits))
+	return w.add(int64(w.sampler.next(logits))), nil
+}
+
+// goOn reads the last token and goes on with the next, or with several.
+func (w *writing) goOn(ctx context.Context) (why string, err error) {
+	last, k := w.new[len(w.new)-1:], w.keep(true, w.name)
+	if steps := w.ahead(); steps > 1 {
+		k.Greedy = &engine.Greedy{Steps: steps, Ends: w.p.ends, Past: w.p.memory.present}
+	}
+	began := time.Now()
+	out, err := w.s.RunKept(ctx, w.inputs(last), k)
+	if err != nil {
+		return "", err
+	}
+	tokens, _ := engine.Values[int64](cmp.Or(out[engine.GreedyTokens], &engine.Tensor{DType: engine.Int64}))
+	w.took = time.Since(began) / time.Duration(max(len(tokens), 1))
+	w.past, w.at = w.past+max(len(tokens), 1), w.name
+	if len(tokens) == 0 {
+		logits, err := lastRow(out)
+		if err != nil {
+			return "", err
+		}
+		return w.choose(logits)
+	}
+	for _, id := range tokens {
+		if why = w.add(id); why != "" {
+			break
+		}
+	}
+	return why, nil
+}
+
+// aheadFor is how long several steps at once may take: progress is told after
+// them, and others wait for them.
+const aheadFor = 100 * time.Millisecond
+
+// ahead is how many steps may be made at once where they are computed: those
+// that nothing but the likeliest token decides.
+func (w *writing) ahead() int {
+	if !w.sampler.plain() || w.form != nil || len(w.o.Stop) > 0 || w.took == 0 {
+		return 1
+	}
+	return min(int(aheadFor/w.took), engine.MaxGreedy, w.limit()-len(w.new))
+}
+
+// add goes on with a token that was chosen, and says why the text ends if it
+// does.
+func (w *writing) add(next int64) (why string) {
 	if slices.Contains(w.p.ends, next) {
-		return "stop", nil
+		return "stop"
 	}
 	w.append(next)
 	text := w.text()
 	switch {
 	case stopAt(text, w.o.Stop) >= 0 || w.form != nil && w.form.Done():
-		return "stop", nil
+		return "stop"
 	case len(w.new) == w.limit():
-		return "length", nil
+		return "length"
 	}
 	w.tell(text)
-	return "", nil
+	return ""
 }
 
 // limit is how many tokens may be written.
@@ -232,6 +283,11 @@ func (w *writing) step(ctx context.Context, ids []int64, wanted bool, as string)
 	if !wanted {
 		return nil, nil
 	}
+	return lastRow(out)
+}
+
+// lastRow are the logits after the last token.
+func lastRow(out engine.Tensors) ([]float32, error) {
 	t := out["logits"]
 	if t == nil || len(t.Shape) != 3 || t.Shape[2] < 1 {
 		return nil, engine.Errorf(engine.ErrModelInvalid, "the model's logits are not [batch, tokens, vocabulary]")

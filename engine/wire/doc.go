@@ -29,7 +29,7 @@
 //	hello     client →   version
 //	open      client →   open
 //	describe  client →   session
-//	run       client →   session, tensors, shared, request, take, keep, hold, and a payload
+//	run       client →   session, tensors, shared, request, take, keep, hold, greedy, and a payload
 //	forget    client →   session, names
 //	cancel    client →   nothing; id is that of an open or run. It has no answer of its own
 //	close     client →   session
@@ -54,6 +54,7 @@
 //	take      {input: name}, the inputs that come from what the session keeps
 //	keep      {output: name}, the outputs that stay there, and are not in the answer
 //	hold      {input: name}, the inputs given that stay there too
+//	greedy    {"steps", "ends": [token], "past": {input: output}}, as [engine.Greedy]
 //	names     [name], what is kept no more
 //	took_us   microseconds that the run took in the server
 //

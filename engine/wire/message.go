@@ -43,6 +43,7 @@ type header struct {
 	Take     map[string]string   `json:"take,omitempty"`
 	Keep     map[string]string   `json:"keep,omitempty"`
 	Hold     map[string]string   `json:"hold,omitempty"`
+	Greedy   *engine.Greedy      `json:"greedy,omitempty"`
 	Names    []string            `json:"names,omitempty"`
 	TookUS   int64               `json:"took_us,omitempty"`
 }

@@ -38,7 +38,7 @@ func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, e
 
 // RunKept is Run with values that stay on the other side.
 func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
-	h := &header{Op: opRun, Session: s.number, Request: requestID(ctx), Take: k.Take, Keep: k.Keep, Hold: k.Hold}
+	h := &header{Op: opRun, Session: s.number, Request: requestID(ctx), Take: k.Take, Keep: k.Keep, Hold: k.Hold, Greedy: k.Greedy}
 	a, err := s.client.do(ctx, "the run", request{h: h, in: in, room: s.room.Load()})
 	if err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ func (s *served) run(ctx context.Context, h *header, in engine.Tensors) (*header
 
 // keepRun runs, with values that stay here if the request says so.
 func (s *served) keepRun(ctx context.Context, h *header, in engine.Tensors) (engine.Tensors, error) {
-	kept := engine.Kept{Take: h.Take, Keep: h.Keep, Hold: h.Hold}
+	kept := engine.Kept{Take: h.Take, Keep: h.Keep, Hold: h.Hold, Greedy: h.Greedy}
 	if !kept.Any() {
 		return s.Run(ctx, in)
 	}
