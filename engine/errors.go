@@ -19,6 +19,7 @@ const (
 	ErrNotAllowed          Code = "not_allowed"           // a path outside the allowed folders
 	ErrModelNotFound       Code = "model_not_found"       // neither here nor at any source
 	ErrModelInvalid        Code = "model_invalid"         // the file is no model this runtime can load
+	ErrNoOnnx              Code = "no_onnx"               // the model has no files in the format ONNX
 	ErrModelChanged        Code = "model_changed"         // its bytes are not those of its CID any more
 	ErrChangedDuringImport Code = "changed_during_import" // a file changed while it was taken in
 	ErrNameTaken           Code = "name_taken"            // the name is that of another model

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -152,15 +153,31 @@ func (m *Model) noOnnx() error {
 	if len(names) > few {
 		names = append(names[:few], fmt.Sprintf("%d more", len(m.Files)-few))
 	}
-	e := Errorf(ErrModelInvalid, "the model has no .onnx file; it has %s", strings.Join(names, ", "))
+	e := Errorf(ErrNoOnnx, "the model has no .onnx file; it has %s", strings.Join(names, ", "))
 	if !weights || !m.Has("config.json") {
 		return e.WithHint("name a model in the format ONNX")
 	}
-	task := ""
-	if t := m.task(); t != "" {
-		task = " --task " + t
+	task := cmp.Or(exported[m.task()], m.task())
+	if task == "automatic-speech-recognition" && strings.HasSuffix(m.architecture(), "ForConditionalGeneration") {
+		task += "-with-past"
 	}
-	return e.WithHint("export it: pip install \"optimum[onnxruntime]\" and optimum-cli export onnx --model FOLDER%s OUT, then add OUT", task)
+	if task != "" {
+		task = " --task " + task
+	}
+	return e.WithHint("export it: pip install \"optimum-onnx[onnxruntime]\" and optimum-cli export onnx --model FOLDER%s OUT, then add OUT", task)
+}
+
+// exported is what optimum calls tasks that it has another name for, or only
+// with the past that generators of text need.
+var exported = map[string]string{
+	"text-generation":          "text-generation-with-past",
+	"text2text-generation":     "text2text-generation-with-past",
+	"summarization":            "text2text-generation-with-past",
+	"translation":              "text2text-generation-with-past",
+	"text-ranking":             "text-classification",
+	"zero-shot-classification": "text-classification",
+	"sentence-similarity":      "feature-extraction",
+	"image-feature-extraction": "feature-extraction",
 }
 
 // precisionSuffixes are how exporters name the variants of a model.onnx.

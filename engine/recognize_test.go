@@ -21,8 +21,13 @@ func TestRecognize(t *testing.T) {
 	report := func(engine.Progress) {}
 	_, err := w.Infer(t.Context(), engine.InferRequest{Model: dir, Inputs: []string{"x"}}, report)
 	e := engine.Explain(err)
-	if e.Code != engine.ErrModelInvalid || !strings.Contains(e.Message, "model.safetensors") || !strings.Contains(e.Hint, "optimum-cli export onnx --model FOLDER --task fill-mask OUT") {
+	if e.Code != engine.ErrNoOnnx || !strings.Contains(e.Message, "model.safetensors") || !strings.Contains(e.Hint, "optimum-cli export onnx --model FOLDER --task fill-mask OUT") {
 		t.Errorf("without .onnx: %+v", e)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"architectures":["LlamaForCausalLM"]}`), 0o600))
+	_, err = w.Infer(t.Context(), engine.InferRequest{Model: dir, Inputs: []string{"x"}}, report)
+	if e := engine.Explain(err); e.Code != engine.ErrNoOnnx || !strings.Contains(e.Hint, "--task text-generation-with-past OUT") {
+		t.Errorf("a generator without .onnx: %+v", e)
 	}
 	m := enginetest.WriteModel(t, enginetest.Add())
 	must(t, os.WriteFile(filepath.Join(m.Dir, "config.json"), []byte(`{"architectures":["StrangeModel"]}`), 0o600))

