@@ -53,6 +53,8 @@ func loadTokenizer(m *engine.Model) (*tokenizer.Tokenizer, error) {
 		name = "vocab.txt"
 	case m.Has("vocab.json") && m.Has("merges.txt"):
 		name = "vocab.json"
+	case m.Has("vocab.json") && m.Has("source.spm"):
+		name = "source.spm"
 	default:
 		name = pieceFile(m, name)
 	}
@@ -95,6 +97,15 @@ func olderTokenizer(m *engine.Model, name string, vocab []byte) (*tokenizer.Toke
 		return tokenizer.FromWordPiece(vocab, s)
 	case path.Ext(name) == ".model":
 		return tokenizer.FromSentencePiece(vocab, s)
+	case name == "source.spm":
+		if m.Has("target_vocab.json") {
+			return nil, engine.Errorf(engine.ErrUnsupported, "the model has a vocabulary of its own for what it writes (target_vocab.json)").WithHint("save the tokenizer as tokenizer.json")
+		}
+		ids, err := m.ReadFile("vocab.json", maxTokenizer)
+		if err != nil {
+			return nil, err
+		}
+		return tokenizer.FromMarian(vocab, ids, s)
 	}
 	merges, err := m.ReadFile("merges.txt", maxTokenizer)
 	if err != nil {

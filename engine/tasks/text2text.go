@@ -65,7 +65,8 @@ Each output also has finish_reason (stop, or length where a limit ended it), pro
 truncated_input. With do_sample there are no beams.
 
 Models are folders with encoder_model.onnx, decoder_model.onnx and decoder_with_past_model.onnx, or decoder_model_merged.onnx
-instead of the last two; config.json, generation_config.json and tokenizer.json. What a decoder remembers stays in its
+instead of the last two; config.json, generation_config.json and tokenizer.json, a SentencePiece model, or Marian's source.spm
+and vocab.json. What a decoder remembers stays in its
 process.
 `
 }

@@ -166,13 +166,20 @@ func (t *Tokenizer) loadModel(f *modelFile) error {
 	if err != nil {
 		return err
 	}
-	t.model, t.ids, t.unknown = m, vocab, -1
+	t.model, t.unknown = m, -1
 	t.prefixed = f.kind() == "WordPiece" || f.Prefix != nil && *f.Prefix != ""
 	if id, ok := vocab[f.Unknown]; ok && f.Unknown != "" {
 		t.unknown = int64(id)
 	} else if f.UnknownID != nil {
 		t.unknown = int64(*f.UnknownID)
 	}
+	t.setVocabulary(vocab)
+	return nil
+}
+
+// setVocabulary has the tokens' texts be those of a vocabulary.
+func (t *Tokenizer) setVocabulary(vocab map[string]int32) {
+	t.ids = vocab
 	most := int32(-1)
 	for _, id := range vocab {
 		most = max(most, id)
@@ -181,7 +188,6 @@ func (t *Tokenizer) loadModel(f *modelFile) error {
 	for token, id := range vocab {
 		t.texts[id] = token
 	}
-	return nil
 }
 
 func hasByteLevel(p preTokenizer) bool {

@@ -24,7 +24,14 @@ type pieceFile struct {
 type scoredPiece struct {
 	text  string
 	score float64
+	kind  uint64 // 0 or 1 is one of texts
 }
+
+// Kinds of pieces that are in no text.
+const (
+	unknownPiece = 2
+	controlPiece = 3
+)
 
 // MarshalJSON writes [text, score], as a Unigram vocabulary has it.
 func (p scoredPiece) MarshalJSON() ([]byte, error) { return json.Marshal([]any{p.text, p.score}) }
@@ -106,6 +113,8 @@ func (p *pieceFile) readPiece(b []byte) error {
 			piece.text = string(b)
 		case 2:
 			piece.score = float64(math.Float32frombits(uint32(n)))
+		case 3:
+			piece.kind = n
 		}
 		return nil
 	})
@@ -224,7 +233,7 @@ func (p *pieceFile) t5(s Settings) (*Tokenizer, error) {
 	for i := extra - 1; i >= 0; i-- {
 		token := fmt.Sprintf("<extra_id_%d>", i)
 		added = append(added, object{"id": len(pieces), "content": token, "special": true})
-		pieces = append(pieces, scoredPiece{token, 0})
+		pieces = append(pieces, scoredPiece{text: token})
 	}
 	parts := p.parts(s)
 	parts["model"] = p.model(pieces, p.unknown, false)
@@ -262,8 +271,8 @@ func (p *pieceFile) xlmRoberta(s Settings) (*Tokenizer, error) {
 	if len(p.pieces) < 4 {
 		return nil, errPieces
 	}
-	pieces := []scoredPiece{{first, 0}, {pad, 0}, {last, 0}, {unknown, 0}}
-	pieces = append(append(pieces, p.pieces[3:]...), scoredPiece{mask, 0})
+	pieces := []scoredPiece{{text: first}, {text: pad}, {text: last}, {text: unknown}}
+	pieces = append(append(pieces, p.pieces[3:]...), scoredPiece{text: mask})
 	parts := p.parts(s)
 	parts["model"] = p.model(pieces, 3, false)
 	return finishPieces(parts, pieces, nil, ends{first: first, last: last, between: 2}, []string{first, pad, last, unknown, mask}, pad)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -71,4 +72,35 @@ func FuzzFromSentencePiece(f *testing.F) {
 			tok.Encode("hello world", 0)
 		}
 	})
+}
+
+// Marian's folders, of two models of SentencePiece and a vocabulary of ids, give
+// what transformers' MarianTokenizer does.
+func TestMarian_equalsReference(t *testing.T) {
+	var goldens struct {
+		Rows []struct {
+			Text, Decoded string
+			IDs           []int64
+		}
+	}
+	readJSON(t, "testdata/pieces/marian_goldens.json", &goldens)
+	source, err := os.ReadFile("testdata/pieces/source.spm")
+	must(t, err)
+	vocab, err := os.ReadFile("testdata/pieces/marian.json")
+	must(t, err)
+	tok, err := FromMarian(source, vocab, Settings{})
+	must(t, err)
+	for _, row := range goldens.Rows {
+		if got := tok.Encode(row.Text, 0).IDs; !slices.Equal(got, row.IDs) {
+			t.Errorf("%q: %v, want %v", row.Text, got, row.IDs)
+		}
+		if text := strings.TrimSpace(tok.Decode(row.IDs, false)); text != row.Decoded {
+			t.Errorf("%q decoded: %q, want %q", row.Text, text, row.Decoded)
+		}
+	}
+	for name, bad := range map[string]string{"no end": `{"a":1}`, "no vocabulary": `[]`, "a bad id": `{"</s>":0,"<unk>":-1}`} {
+		if _, err := FromMarian(source, []byte(bad), Settings{}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
 }

@@ -9,7 +9,7 @@ import os
 import sys
 
 import sentencepiece
-from transformers import AlbertTokenizerFast, LlamaTokenizerFast, T5TokenizerFast, XLMRobertaTokenizerFast
+from transformers import AlbertTokenizerFast, LlamaTokenizerFast, MarianTokenizer, T5TokenizerFast, XLMRobertaTokenizerFast
 
 out = sys.argv[1]
 text = """The river runs through the old city, and in the evening the light lies on the water like glass.
@@ -46,4 +46,16 @@ for path, cls, settings in ((t5, T5TokenizerFast, {}), (t5, T5TokenizerFast, {"l
         rows.append({"text": s, "ids": e.input_ids, "offsets": e.offset_mapping, "pair": pair.input_ids, "types": pair.token_type_ids,
                      "decoded": tok._tokenizer.decode(e.input_ids, skip_special_tokens=True)})
     goldens.append({"model": os.path.basename(path), "settings": {**settings, "tokenizer_class": cls.__name__.removesuffix("Fast")}, "rows": rows})
+# Marian's models have pieces of two files, and the ids of both in a third.
+marian = [train("source", "unigram", 110), train("target", "unigram", 114, seed_sentencepiece_size=3000)]
+pieces = [sentencepiece.SentencePieceProcessor(model_file=path) for path in marian]
+known = ["</s>", "<unk>"] + sorted({p.id_to_piece(i) for p in pieces for i in range(3, len(p)) if i % 7} | {"日"}) + [">>fr<<", ">>zh_Hant<<", "<pad>"]
+json.dump({t: i for i, t in enumerate(known)}, open(out + "/marian.json", "w"), ensure_ascii=False)
+tok, rows = MarianTokenizer(*marian, out + "/marian.json"), []
+for s in texts[1:] + [">>fr<< hello world", ">>zh_Hant<<The river", "日 river 日本"]:
+    ids = tok(s).input_ids
+    rows.append({"text": s, "ids": ids, "decoded": tok.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)})
+json.dump({"rows": rows}, open(out + "/marian_goldens.json", "w"), ensure_ascii=False)
+os.rename(marian[0], out + "/source.spm")
+os.remove(marian[1])
 json.dump(goldens, open(out + "/goldens.json", "w"), ensure_ascii=False)
