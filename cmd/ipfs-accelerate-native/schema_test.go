@@ -41,6 +41,7 @@ func TestGeneration_schema(t *testing.T) {
 		`{"type":"string"}`, `{"type":"number"}`, `{"type":["boolean","null"]}`, `{"type":"array","items":{"type":"string","minLength":1},"minItems":2}`,
 		`{"type":"object","properties":{"a":{"type":"integer"},"é":{"enum":["x","日本"]},"c":{"type":"array","items":{"type":"null"}}},"required":["é"]}`,
 		`{"anyOf":[{"type":"object","properties":{"n":{"type":"number"}},"required":["n"]},{"const":[1,2]}]}`,
+		`{"type":"object","properties":{"code":{"type":"string","pattern":"^[A-ZÄ]{2}-[0-9]+$"},"n":{"type":"integer","minimum":-3,"maximum":120},"next":{"$ref":"#"}},"required":["code","n"]}`,
 	} {
 		for seed := range 6 {
 			parameters := fmt.Sprintf(`{"raw":true,"max_new_tokens":%d,"schema":%s,"seed":%d,"temperature":1.5,"do_sample":%v}`, 30+10*seed, schema, seed, seed > 0)
@@ -52,7 +53,7 @@ func TestGeneration_schema(t *testing.T) {
 		}
 	}
 	for bad, code := range map[string]engine.Code{
-		`{"schema":{"type":"string","pattern":"a"}}`: engine.ErrInvalidArgument, `{"schema":{"type":"string"},"stop":["a"]}`: engine.ErrInvalidArgument,
+		`{"schema":{"type":"integer","multipleOf":2}}`: engine.ErrInvalidArgument, `{"schema":{"type":"string"},"stop":["a"]}`: engine.ErrInvalidArgument,
 		`{"schema":{"type":"string","minLength":50},"max_new_tokens":20}`: engine.ErrInvalidArgument,
 	} {
 		_, err := run(engine.Request{Items: texts("x"), Parameters: json.RawMessage(bad)})

@@ -42,7 +42,7 @@ template, or with raw, the model goes on with the text.
 | system | | what the model is told first, in a conversation that doesn't say |
 | raw | false | go on with the text as it is, in spite of a chat template |
 | stop | | end before any of these texts |
-| schema | | a JSON Schema: what is written is JSON that fits it, within max_new_tokens. Known are type, properties, required, items, minItems, maxItems, minLength, maxLength, enum, const, anyOf; say in the prompt too what is wanted |
+| schema | | a JSON Schema: what is written is JSON that fits it, within max_new_tokens. Known are type, properties, required, items, minItems, maxItems, minLength, maxLength, pattern, minimum, maximum, exclusiveMinimum, exclusiveMaximum, enum, const, anyOf, $ref within the schema ($defs; what refers to itself is followed 4 times); say in the prompt too what is wanted |
 ` + samplingDoc + `
 
 Each output has generated_text (what was written, and

@@ -44,6 +44,12 @@ type schema struct {
 	Enum       []json.RawMessage
 	Const      json.RawMessage
 	AnyOf      []json.RawMessage `json:"anyOf"`
+	Ref        *string           `json:"$ref"`
+	Pattern    *string           `json:"pattern"`
+	Minimum    json.Number       `json:"minimum"`
+	Maximum    json.Number       `json:"maximum"`
+	Above      json.Number       `json:"exclusiveMinimum"`
+	Below      json.Number       `json:"exclusiveMaximum"`
 }
 
 // types is one type or several.
@@ -62,27 +68,35 @@ func (t *types) UnmarshalJSON(data []byte) error {
 // keywords that say nothing of a value's form.
 var (
 	known = map[string][]string{
-		"type": nil, "enum": nil, "const": nil, "anyOf": nil,
+		"type": nil, "enum": nil, "const": nil, "anyOf": nil, "$ref": nil,
 		"properties": {"object"}, "required": {"object"}, "additionalProperties": {"object"},
-		"items": {"array"}, "minItems": {"array"}, "maxItems": {"array"}, "minLength": {"string"}, "maxLength": {"string"},
+		"items": {"array"}, "minItems": {"array"}, "maxItems": {"array"}, "minLength": {"string"}, "maxLength": {"string"}, "pattern": {"string"},
+		"minimum": {"integer", "number"}, "maximum": {"integer", "number"}, "exclusiveMinimum": {"integer", "number"}, "exclusiveMaximum": {"integer", "number"},
 	}
-	notes = []string{"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema", "$id", "$comment"}
+	notes = []string{"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema", "$id", "$comment", "$defs", "definitions"}
 )
 
 // A compiler makes an expression of a schema.
 type compiler struct {
 	*language
 	char, space *expr // of a string; after a colon or comma
+
+	root    json.RawMessage
+	refs    map[string]*expr // that are compiled, by name and by where they are
+	open    map[string]int   // how often the compiler is within each
+	schemas int              // that were compiled
+	cut     bool             // a schema within itself was ended
+	foreign bool             // a pattern may need any character
 }
 
-func compile(data []byte) (*language, *expr, error) {
+func compile(data []byte) (*compiler, *expr, error) {
 	if len(data) > maxSchema {
 		return nil, nil, &SchemaError{What: fmt.Sprintf("has more than %d bytes", maxSchema), Hint: "ask for less at once"}
 	}
-	c := &compiler{language: newLanguage()}
+	c := &compiler{language: newLanguage(), root: data, refs: map[string]*expr{}, open: map[string]int{}}
 	c.char, c.space = c.character(), c.optional(c.text(" "))
 	e, err := c.compile(data, "", 0)
-	return c.language, e, err
+	return c, e, err
 }
 
 // keywords refuses what is not known, by name.
@@ -95,12 +109,12 @@ func keywords(data []byte, s schema, at string) error {
 		of, ok := known[key]
 		switch {
 		case slices.Contains(notes, key):
-		case key == "$ref" || key == "$defs" || key == "definitions":
-			return &SchemaError{at, fmt.Sprintf("has %q, which is not known here", key), "write the schema out where it is used"}
 		case !ok:
 			return &SchemaError{at, fmt.Sprintf("has %q, which is not known here", key), "leave it out; known are " + strings.Join(names(), ", ")}
-		case len(of) > 0 && len(s.Type) > 0 && !slices.Contains(s.Type, of[0]):
+		case len(of) > 0 && len(s.Type) > 0 && !slices.ContainsFunc(of, func(t string) bool { return slices.Contains(s.Type, t) }):
 			return &SchemaError{at, fmt.Sprintf("has %q, which is for the type %s", key, of[0]), "leave it out"}
+		case s.Ref != nil && key != "$ref":
+			return &SchemaError{at, fmt.Sprintf("has %q beside \"$ref\"", key), "put it where the reference leads to"}
 		}
 	}
 	return nil
@@ -123,6 +137,9 @@ func (c *compiler) compile(data []byte, at string, depth int) (*expr, error) {
 	if err := keywords(data, s, at); err != nil {
 		return nil, err
 	}
+	if c.schemas++; c.schemas > maxSchemas {
+		return nil, &SchemaError{at, fmt.Sprintf("leads to more than %d schemas by its references", maxSchemas), "refer to less"}
+	}
 	if depth > maxDepth {
 		return nil, &SchemaError{at, fmt.Sprintf("is deeper than %d", maxDepth), "make it flatter"}
 	}
@@ -130,6 +147,8 @@ func (c *compiler) compile(data []byte, at string, depth int) (*expr, error) {
 		return nil, err
 	}
 	switch {
+	case s.Ref != nil:
+		return c.ref(*s.Ref, at, depth)
 	case s.Const != nil:
 		return c.values([]json.RawMessage{s.Const}, at)
 	case s.Enum != nil:
@@ -137,7 +156,7 @@ func (c *compiler) compile(data []byte, at string, depth int) (*expr, error) {
 	case s.AnyOf != nil:
 		return c.anyOf(s, at, depth)
 	case len(s.Type) == 0:
-		return nil, &SchemaError{at, "says no type, enum, const or anyOf", "add \"type\""}
+		return nil, &SchemaError{at, "says no type, enum, const, anyOf or $ref", "add \"type\""}
 	}
 	var all []*expr
 	for _, t := range s.Type {
@@ -183,7 +202,7 @@ func (s schema) checkValues(at string) error {
 	if values == nil {
 		return nil
 	}
-	if s.MinLength > 0 || s.MaxLength != nil || s.MinItems > 0 || s.MaxItems != nil || s.Items != nil || s.Properties != nil || s.Required != nil {
+	if s.MinLength > 0 || s.MaxLength != nil || s.MinItems > 0 || s.MaxItems != nil || s.Items != nil || s.Properties != nil || s.Required != nil || s.Pattern != nil || s.Minimum+s.Maximum+s.Above+s.Below != "" {
 		return &SchemaError{at, "has const or enum and more than a type beside it", "keep the values only"}
 	}
 	for _, v := range values {
@@ -242,12 +261,23 @@ func (c *compiler) typed(t string, s schema, at string, depth int) (*expr, error
 		return c.text("null"), nil
 	case "boolean":
 		return c.alt(c.text("true"), c.text("false")), nil
-	case "integer":
-		return whole, nil
-	case "number":
+	case "integer", "number":
+		if b, err := s.bounds(t, at); err != nil || b.set {
+			return c.bounded(t, b), err
+		}
+		if t == "integer" {
+			return whole, nil
+		}
 		return c.cat(whole, c.optional(c.cat(c.text("."), c.repeat(digit, 1, 15))),
 			c.optional(c.cat(c.alt(c.text("e"), c.text("E")), c.optional(c.alt(c.text("-"), c.text("+"))), c.repeat(digit, 1, 2)))), nil
 	case "string":
+		if s.Pattern != nil && (s.MinLength > 0 || s.MaxLength != nil) {
+			return nil, &SchemaError{at, "has a pattern and a length, which are not known together here", "write the length into the pattern: ^.{1,20}$"}
+		}
+		if s.Pattern != nil {
+			c.foreign = true
+			return c.pattern(*s.Pattern, at)
+		}
 		return c.cat(c.text(`"`), c.repeat(c.char, s.MinLength, most(s.MaxLength)), c.text(`"`)), nil
 	case "array":
 		return c.array(s, at, depth)

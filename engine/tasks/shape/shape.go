@@ -3,6 +3,7 @@ package shape
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"unicode/utf8"
 )
@@ -66,18 +67,21 @@ type mask struct {
 // New begins a text that fits a schema. The error is a *SchemaError or
 // ErrVocabulary.
 func New(schema []byte, v *Vocabulary) (*Text, error) {
-	l, e, err := compile(schema)
+	c, e, err := compile(schema)
 	if err != nil {
 		return nil, err
 	}
-	foreign := bytes.ContainsFunc(schema, func(r rune) bool { return r >= utf8.RuneSelf }) || bytes.Contains(schema, []byte(`\u`))
+	foreign := c.foreign || bytes.ContainsFunc(schema, func(r rune) bool { return r >= utf8.RuneSelf }) || bytes.Contains(schema, []byte(`\u`))
 	if !v.ascii || foreign && !v.bytes {
 		return nil, ErrVocabulary
+	}
+	if e.least >= never && c.cut {
+		return nil, &SchemaError{What: fmt.Sprintf("is one that no value fits within which a reference leads to itself at most %d times", maxNested), Hint: "let what refers to itself be optional"}
 	}
 	if e.least >= never {
 		return nil, &SchemaError{What: "is one that no value fits", Hint: "loosen it"}
 	}
-	return &Text{v: v, l: l, at: e, masks: map[*expr]*mask{}}, nil
+	return &Text{v: v, l: c.language, at: e, masks: map[*expr]*mask{}}, nil
 }
 
 // Bytes is what was written.

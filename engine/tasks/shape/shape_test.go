@@ -20,6 +20,12 @@ var schemas = []string{
 	`{"type":"object","properties":{"name":{"type":"string","maxLength":8},"age":{"type":"integer"},"tags":{"type":"array","items":{"enum":["a","b"]},"maxItems":2}},"required":["name"],"additionalProperties":false}`,
 	`{"type":"object","properties":{"a":{"type":"boolean"},"b":{"type":"boolean"},"c":{"type":"boolean"}}}`, `{"type":"object"}`,
 	`{"anyOf":[{"type":"object","properties":{"kind":{"const":"x"},"n":{"type":"number"}},"required":["kind","n"]},{"type":"null"}]}`,
+	// 16 and on: references, patterns, bounds
+	`{"$defs":{"node":{"type":"object","properties":{"v":{"type":"integer"},"l":{"$ref":"#/$defs/node"},"r":{"$ref":"#/$defs/node"}},"required":["v"],"additionalProperties":false}},"$ref":"#/$defs/node"}`,
+	`{"type":"object","properties":{"a":{"$ref":"#/definitions/x~1y"},"more":{"type":"array","items":{"$ref":"#"}}},"required":["a"],"additionalProperties":false,"definitions":{"x/y":{"enum":["p","q"]}}}`,
+	`{"type":"string","pattern":"^[A-Z]{2}-\\d{3,4}$"}`, `{"type":"string","pattern":"b+|^x"}`, `{"type":"string","pattern":"^(?:é|[α-ω]|\\W|\\\\)*$"}`, `{"type":"string","pattern":"^(?i)straße .$"}`,
+	`{"type":"integer","minimum":-12,"maximum":1050}`, `{"type":"integer","exclusiveMinimum":0}`, `{"type":"integer","maximum":-3}`, `{"type":["integer","null"],"minimum":7,"maximum":7}`,
+	`{"type":"number","minimum":0,"maximum":1}`, `{"type":"number","minimum":-20,"maximum":-3}`, `{"type":"number","minimum":-5}`, `{"type":"integer","minimum":0.5,"exclusiveMaximum":99.5}`,
 	`{"title":"T","description":"d","type":"object","properties":{"in":{"type":"object","properties":{"very":{"type":"array","items":{"type":"object","properties":{"deep":{"type":"boolean"}},"required":["deep"]},"minItems":2}},"required":["very"]}},"required":["in"]}`,
 }
 
@@ -132,6 +138,34 @@ func TestText_accepts(t *testing.T) {
 		{schemas[15], `null`, true},
 		{schemas[15], `{"kind":"x","n":1}`, true},
 		{schemas[15], `{"kind":"y","n":1}`, false},
+		{schemas[16], `{"v":1,"l":{"v":2,"r":{"v":3}}}`, true},
+		{schemas[16], `{"v":1,"l":{"r":{"v":3}}}`, false},
+		{schemas[16], `{"v":1,"l":{"v":2,"l":{"v":3,"l":{"v":4,"l":{"v":5}}}}}`, false}, // deeper than is followed
+		{schemas[17], `{"a":"p","more":[{"a":"q"}]}`, true},
+		{schemas[18], `"AB-123"`, true},
+		{schemas[18], `"xAB-123"`, false},
+		{schemas[18], `"AB-12345"`, false},
+		{schemas[19], `"aabcc"`, true},
+		{schemas[19], `"xaa"`, true},
+		{schemas[19], `"ax"`, false},
+		{schemas[20], `"éω\\ "`, true},
+		{schemas[20], `"a"`, false},
+		{schemas[21], `"STRAßE é"`, true},
+		{schemas[22], `-12`, true},
+		{schemas[22], `-13`, false},
+		{schemas[22], `1050`, true},
+		{schemas[22], `1051`, false},
+		{schemas[22], `0`, true},
+		{schemas[23], `0`, false},
+		{schemas[24], `-2`, false},
+		{schemas[24], `-30`, true},
+		{schemas[26], `0.25`, true},
+		{schemas[26], `1.0`, true},
+		{schemas[26], `1.01`, false},
+		{schemas[27], `-3.5`, true},
+		{schemas[27], `-2.99`, false},
+		{schemas[29], `99`, true},
+		{schemas[29], `100`, false},
 	} {
 		text, err := New([]byte(c.schema), v)
 		must(t, err)
@@ -152,7 +186,11 @@ func TestNew_refuses(t *testing.T) {
 	v := NewVocabulary(letters())
 	deep := strings.Repeat(`{"type":"array","items":`, 40) + `{"type":"null"}` + strings.Repeat("}", 40)
 	for schema, want := range map[string]string{
-		`{"type":"string","pattern":"a+"}`: `"pattern"`, `{"$ref":"#/x"}`: `"$ref"`, `{"type":"object","properties":{"n":{"type":"integer","minimum":0}}}`: "properties.n",
+		`{"type":"string","multipleOf":2}`: `"multipleOf"`, `{"$ref":"#/x"}`: `"#/x"`, `{"type":"object","properties":{"n":{"type":"integer","multipleOf":2}}}`: "properties.n",
+		`{"$ref":"http://example.org/s"}`: "not there", `{"$ref":"#","type":"null"}`: "beside", `{"$ref":"#"}`: "4 times", `{"type":"array","minItems":1,"items":{"$ref":"#"}}`: "4 times",
+		`{"type":"string","pattern":"(?=a)"}`: "(?=a)", `{"type":"string","pattern":"a\\bc"}`: `\b`, `{"type":"string","pattern":"a^b"}`: "within", `{"type":"string","pattern":"a","maxLength":2}`: "length",
+		`{"type":"string","pattern":"` + strings.Repeat("a", 1001) + `"}`: "1000 bytes", `{"type":"integer","minimum":3,"maximum":2}`: "more than it allows", `{"type":"number","minimum":0.5}`: "minimum of 0.5",
+		`{"type":"number","exclusiveMinimum":0}`: "exclusiveMinimum", `{"type":"string","minimum":1}`: `"minimum"`, `{"enum":[1],"minimum":1}`: "more than a type",
 		`{"type":"thing"}`: "thing", `{}`: "no type", `[]`: "", `{"type":"array"}`: "items", `{"type":"object","required":["a"]}`: `"a"`, `{"type":"string","minItems":1}`: "minItems",
 		`{"enum":[]}`: "empty enum", `{"anyOf":[]}`: "no value", `{"type":"string","minLength":3,"maxLength":2}`: "more than it allows", `{"type":"string","maxLength":-1}`: "maxLength",
 		`{"type":"integer","enum":["a"]}`: `"a"`, `{"type":"object","properties":{"a":{"type":"null"},"a":{"type":"null"}}}`: "twice", deep: "deeper",
