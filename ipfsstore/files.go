@@ -41,17 +41,17 @@ var clockTick = cmp.Or(fileClock()*3/2, slowTick)
 // slowTick is the clockTick where the system does not tell its clock's step.
 const slowTick = 20 * time.Millisecond
 
+// settleStep is how often settle looks at the clock.
+const settleStep = 500 * time.Microsecond
+
 // settle waits until a change to a file that was last touched then would show in
-// its times.
+// its times: until the clock that stamps files has gone on.
 func settle(ctx context.Context, touched time.Time) error {
-	t := time.NewTimer(clockTick - time.Since(touched))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	end := touched.Add(clockTick)
+	for ctx.Err() == nil && time.Now().Before(end) && !stampTime().After(touched) {
+		sleep(ctx, nil, settleStep)
 	}
+	return ctx.Err()
 }
 
 func syncFile(path string) error {

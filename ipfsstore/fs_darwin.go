@@ -10,6 +10,10 @@ import (
 // fileClock is the step of the clock that stamps files; 0: it is not known.
 func fileClock() time.Duration { return 0 }
 
+// stampTime is what a file that is changed now is stamped with, or earlier; the
+// zero time: it is not known.
+func stampTime() time.Time { return time.Time{} }
+
 func lstat(path string) (fileStat, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {

@@ -16,6 +16,15 @@ func fileClock() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
+// stampTime is what a file that is changed now is stamped with, or earlier.
+func stampTime() time.Time {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &ts) != nil {
+		return time.Time{}
+	}
+	return time.Unix(ts.Unix())
+}
+
 func lstat(path string) (fileStat, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {

@@ -11,6 +11,10 @@ import (
 // fileClock is the step of the clock that stamps files; 0: it is not known.
 func fileClock() time.Duration { return 0 }
 
+// stampTime is what a file that is changed now is stamped with, or earlier; the
+// zero time: it is not known.
+func stampTime() time.Time { return time.Time{} }
+
 // lstat knows neither inode nor change time here: a change that keeps both size
 // and modification time is found by Verify only.
 func lstat(path string) (fileStat, error) {
