@@ -29,7 +29,7 @@ var honestRates = []int{300e6, 100e6, 10e6}
 // from sending by a busy machine it makes up for, as what lies in a network's
 // queues does.
 func throttled(h http.Handler, bytes int) http.Handler {
-	limit := rate.NewLimiter(rate.Limit(bytes), max(throttleStep, bytes/10))
+	limit := rate.NewLimiter(rate.Limit(bytes), max(throttleStep, bytes/25))
 	drain := sync.OnceFunc(func() { limit.ReserveN(time.Now(), limit.Burst()) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		drain()

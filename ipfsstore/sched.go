@@ -173,7 +173,7 @@ func (f *fetcher) next(ctx context.Context, d *donor) (*lane, context.Context, f
 		t.asked = append(t.asked, l)
 		l.left += t.bytes()
 	}
-	d.lanes++
+	d.lanes = append(d.lanes, l)
 	d.gauge.ask(l.left, now)
 	return l, lctx, nil
 }

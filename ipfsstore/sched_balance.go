@@ -7,7 +7,7 @@ const (
 	probeLanes = 4                      // calls of a source whose speed is not known, where there are others
 	recheck    = 50 * time.Millisecond  // of a source that had better not take more
 	maxSummed  = 256                    // pending tasks that are looked at; the others are taken to be like them
-	late       = 1.05                   // times the end of all, that a source may be at it
+	late       = 1.02                   // times the end of all, that a source may be at it
 )
 
 // A gauge measures how fast a source is, all its calls together. Its methods are
@@ -65,7 +65,7 @@ func (f *fetcher) mayTake(d *donor, now time.Time) bool {
 		if e.out || e.order > d.order {
 			continue
 		}
-		load += float64(e.gauge.load)
+		load += e.remaining(now)
 		rate += e.gauge.speed(now)
 		if e != d {
 			others++
@@ -76,12 +76,12 @@ func (f *fetcher) mayTake(d *donor, now time.Time) bool {
 	case others == 0 || len(f.pending) == 0:
 		return true
 	case own == 0:
-		return d.lanes < probeLanes
-	case d.gauge.load == 0 && load == 0:
+		return len(d.lanes) < probeLanes
+	case load == 0:
 		return true // somebody has to
 	}
 	end := (load + f.pendingBytes()) / rate
-	return (float64(d.gauge.load)+float64(f.pending[0].bytes()))/own <= late*end
+	return (d.remaining(now)+float64(f.pending[0].bytes()))/own <= late*end
 }
 
 // pendingBytes is about how much nobody was asked for yet.

@@ -39,7 +39,7 @@ type donor struct {
 	pace  time.Duration // of one call, recent ones weighing more
 	usual float64       // bytes of one call, likewise
 	gauge gauge
-	lanes int // calls in progress
+	lanes []*lane // calls in progress
 	fails int
 	out   bool // not asked any more
 	err   error
@@ -66,6 +66,21 @@ func (d *donor) patience(t *task) time.Duration {
 	}
 	larger := max(1, float64(t.bytes())/max(1, d.usual))
 	return max(shortHedge, time.Duration(2*larger*float64(d.pace)))
+}
+
+// remaining is about how many bytes are to come yet of what d was asked for. Blocks
+// come whole, but those that are on their way count for what must have come of them.
+func (d *donor) remaining(now time.Time) float64 {
+	each := d.gauge.speed(now) / float64(max(1, len(d.lanes)))
+	var sum float64
+	for _, l := range d.lanes {
+		var came float64
+		if !l.started.IsZero() {
+			came = each*now.Sub(l.started).Seconds() - float64(l.bytes)
+		}
+		sum += float64(l.left) - min(max(0, came), 0.9*float64(l.left))
+	}
+	return sum
 }
 
 // A lane is one call of a source that is in progress.

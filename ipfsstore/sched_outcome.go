@@ -108,7 +108,7 @@ func (f *fetcher) settle(l *lane, err error, cancelled bool) (pause bool) {
 	defer f.mu.Unlock()
 	defer f.changed()
 	d := l.donor
-	d.lanes--
+	d.lanes = slices.DeleteFunc(d.lanes, func(o *lane) bool { return o == l })
 	d.gauge.load -= l.left
 	failed := err != nil && !errors.Is(err, ErrNotFound) && !cancelled
 	switch {

@@ -44,7 +44,7 @@ func (f *fetcher) mayAsk(d *donor, t *task) bool {
 // hedge picks a task that another source has been at for too long by d's own
 // standard, or says when there could be one.
 func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
-	soonest := time.Duration(0)
+	soonest, now := time.Duration(0), time.Now()
 	for _, t := range f.flying {
 		if t.taken || slices.Contains(t.lacking, d) ||
 			slices.ContainsFunc(t.asked, func(l *lane) bool { return l.donor == d }) {
@@ -54,12 +54,15 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 			continue
 		}
 		last := t.asked[len(t.asked)-1]
-		left := max(d.patience(t), last.donor.leeway(d)) - time.Since(last.started)
+		left := max(d.patience(t), last.donor.leeway(d)) - now.Sub(last.started)
 		if !f.mayAsk(d, t) {
 			left += tierHedge
 		}
 		if len(t.asked) >= maxAttempts {
 			left += stuckHedge
+		}
+		if !d.sooner(last.donor, t, now) {
+			left = max(left, recheck)
 		}
 		if left <= 0 {
 			return t, 0
@@ -69,6 +72,13 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 		}
 	}
 	return nil, soonest
+}
+
+// sooner reports whether d would have t before another source, which is at it, is
+// through with all that it was asked for. What is not known is hoped for.
+func (d *donor) sooner(other *donor, t *task, now time.Time) bool {
+	own, its := d.gauge.speed(now), other.gauge.speed(now)
+	return own == 0 || its == 0 || (d.remaining(now)+float64(t.bytes()))/own <= other.remaining(now)/its
 }
 
 // leeway is how long a source is at a call before another had better ask too: one
