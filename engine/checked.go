@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"math"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -103,7 +104,11 @@ func (s *checkedSession) compare(ctx context.Context, in, out Tensors) (modelPro
 	}
 	o := s.e.open(s.m, cpu, func(time.Duration) {})
 	defer o.release()
-	reference, err := o.Open(ctx, s.file)
+	original, allowed := s.m.original(s.file), tolerance(s.c.Precisions)
+	if original != s.file {
+		allowed = tolerance([]string{"fp16"})
+	}
+	reference, err := o.Open(ctx, original)
 	if err != nil {
 		return modelProof{}, err
 	}
@@ -112,7 +117,7 @@ func (s *checkedSession) compare(ctx context.Context, in, out Tensors) (modelPro
 		return modelProof{}, err
 	}
 	p := modelProof{At: now()}
-	p.Off, p.Allowed = furthest(out, want, tolerance(s.c.Precisions))
+	p.Off, p.Allowed = furthest(out, want, allowed)
 	if p.Right = p.Off <= p.Allowed; !p.Right {
 		return p, nil
 	}
@@ -121,6 +126,24 @@ func (s *checkedSession) compare(ctx context.Context, in, out Tensors) (modelPro
 	}
 	p.CPUMS, err = clock(ctx, reference, in)
 	return p, err
+}
+
+// original is the file that the results of another are compared with: for one
+// of half precision the full one that it was made of, if the model has that
+// with the same inputs and outputs.
+func (m *loadedModel) original(file string) string {
+	g, err := m.graph(file)
+	if err != nil || g.Precision != "fp16" {
+		return file
+	}
+	full, err := m.OnnxFileFor("fp32")
+	if err != nil {
+		return file
+	}
+	if of, err := m.graph(full); err == nil && reflect.DeepEqual(g.Inputs, of.Inputs) && reflect.DeepEqual(g.Outputs, of.Outputs) {
+		return full
+	}
+	return file
 }
 
 // processor is the candidate that all others are compared with.
@@ -186,6 +209,15 @@ func furthest(got, want Tensors, t [2]float64) (off, allowed float64) {
 		}
 	}
 	return off, allowed
+}
+
+// Agree reports whether results are as far off as the precisions that a device
+// computes in allow, as ErrDeviceUnavailable if they are not.
+func Agree(got, want Tensors, precisions []string) error {
+	if off, allowed := furthest(got, want, tolerance(precisions)); off > allowed {
+		return Errorf(ErrDeviceUnavailable, "the results are %.3g off, %.3g allowed", off, allowed)
+	}
+	return nil
 }
 
 // apart is the largest difference of numbers, and what is allowed. What is not

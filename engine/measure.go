@@ -205,7 +205,7 @@ func (x *measuring) fill() {
 // file that was run, and on what.
 func (b *benchmarking) configKey() string {
 	key, err := json.Marshal(map[string]any{
-		"file": b.out.Model.File, "inputs": b.r.Inputs, "parameters": BenchmarkParameters{
+		"held": len(b.r.Inputs) == 0, "file": b.out.Model.File, "inputs": b.r.Inputs, "parameters": BenchmarkParameters{
 			RatePerS: b.r.Parameters.RatePerS, LatencyBoundMS: b.r.Parameters.LatencyBoundMS, Dataset: b.r.Parameters.Dataset,
 		},
 	})

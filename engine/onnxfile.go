@@ -18,6 +18,7 @@ type Graph struct {
 	Outputs   []ValueInfo
 	Precision string   // of most of the weights' bytes: fp32, fp16, bf16, int8, int4 or fp64
 	External  []string // files with weights, relative to the .onnx file's folder
+	Operators []string // that the graph itself uses, each once, in order of name; those within others' bodies are not among them
 }
 
 // Limits on what is read into memory of a file that may come from a stranger.
@@ -25,6 +26,7 @@ const (
 	maxValueInfo = 1 << 20
 	maxIO        = 4096
 	maxExternal  = 4096
+	maxOperators = 1024
 )
 
 var errOnnx = errors.New("not an ONNX model")
@@ -93,6 +95,7 @@ func (p *graphReader) node(r io.ReaderAt, f protoField) error {
 			return err
 		case num == 4: // op_type
 			packed = string(data) == "MatMulNBits"
+			return p.operator(string(data))
 		default:
 			if n, ok := bitsAttribute(data); ok {
 				bits = n
@@ -104,6 +107,19 @@ func (p *graphReader) node(r io.ReaderAt, f protoField) error {
 		p.packed = true
 	}
 	return err
+}
+
+// operator notes that the graph uses one.
+func (p *graphReader) operator(name string) error {
+	i, known := slices.BinarySearch(p.g.Operators, name)
+	switch {
+	case known:
+		return nil
+	case len(p.g.Operators) == maxOperators:
+		return Errorf(ErrModelInvalid, "the model uses over %d operators", maxOperators)
+	}
+	p.g.Operators = slices.Insert(p.g.Operators, i, name)
+	return nil
 }
 
 // maxSmall bounds what of a node is read: names and numbers.

@@ -15,12 +15,7 @@ import (
 // [engine.Session] promise. newProvider returns one whose first device can run
 // models, and which outlives the test it is given.
 func TestProvider(t *testing.T, newProvider func(t testing.TB) engine.ExecutionProvider) {
-	s := suite{p: newProvider(t)}
-	devices, err := s.p.Devices(t.Context())
-	if err != nil || len(devices) == 0 {
-		t.Fatalf("Devices = %v, %v; want one at least", devices, err)
-	}
-	s.plan = engine.Plan{Device: devices[0], Precision: "fp32", BatchSize: 1, Threads: 1}
+	s := newSuite(t, newProvider)
 	t.Run("Devices", s.devices)
 	t.Run("Describe", s.describe)
 	t.Run("DataTypes", s.dataTypes)
@@ -37,6 +32,23 @@ func TestProvider(t *testing.T, newProvider func(t testing.TB) engine.ExecutionP
 	t.Run("BadModels", s.badModels)
 	t.Run("ExternalData", s.externalData)
 	t.Run("Keep", s.keep)
+}
+
+// TestKeeper is the part of TestProvider about values that stay in a session:
+// for accelerators, which may not have the types and operators of the rest.
+func TestKeeper(t *testing.T, newProvider func(t testing.TB) engine.ExecutionProvider) {
+	newSuite(t, newProvider).keep(t)
+}
+
+func newSuite(t *testing.T, newProvider func(t testing.TB) engine.ExecutionProvider) suite {
+	t.Helper()
+	s := suite{p: newProvider(t)}
+	devices, err := s.p.Devices(t.Context())
+	if err != nil || len(devices) == 0 {
+		t.Fatalf("Devices = %v, %v; want one at least", devices, err)
+	}
+	s.plan = engine.Plan{Device: devices[0], Precision: "fp32", BatchSize: 1, Threads: 1}
+	return s
 }
 
 // A suite is one provider under test.

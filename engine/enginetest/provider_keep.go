@@ -18,6 +18,7 @@ func (s suite) keep(t *testing.T) {
 	both := engine.Tensors{"left": one, "right": one}
 	t.Run("Sums", func(t *testing.T) { keepSums(t, k, one, both) })
 	t.Run("Holds", func(t *testing.T) { keepHolds(t, k, one, both) })
+	t.Run("Repeats", func(t *testing.T) { keepRepeats(t, k) })
 	t.Run("NothingToHold", func(t *testing.T) {
 		_, err := k.RunKept(t.Context(), engine.Tensors{"left": one}, engine.Kept{Take: map[string]string{"right": "there"}, Hold: map[string]string{"right": "there"}})
 		wantCode(t, err, engine.ErrInvalidArgument)
@@ -65,6 +66,48 @@ func keepSums(t *testing.T, k engine.Keeper, one *engine.Tensor, both engine.Ten
 	}
 	_, err = k.RunKept(t.Context(), engine.Tensors{"left": one}, engine.Kept{Take: map[string]string{"right": "total"}})
 	wantCode(t, err, engine.ErrInvalidArgument)
+}
+
+// keepRepeats does runs of which nothing leaves the session, again and again,
+// and then others with values of another shape under the same names.
+func keepRepeats(t *testing.T, k engine.Keeper) {
+	values := engine.Kept{Hold: map[string]string{"left": "l", "right": "r"}, Keep: map[string]string{"sum": "s"}}
+	for _, n := range []int64{1, 4, 1} {
+		in := engine.NewTensor([]int64{n, 3}, make([]float32, 3*n))
+		want := engine.NewTensor([]int64{n, 3}, make([]float32, 3*n))
+		mine, sums := floats(t, in), floats(t, want)
+		for i := range mine {
+			mine[i], sums[i] = float32(i)+float32(n), 3*(float32(i)+float32(n))
+		}
+		if _, err := k.RunKept(t.Context(), engine.Tensors{"left": in, "right": in}, values); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			out, err := k.RunKept(t.Context(), nil, engine.Kept{Take: values.Hold, Keep: values.Keep})
+			if err != nil || len(out) != 0 {
+				t.Fatalf("a run of which all stays returned %v, %v; want nothing", out, err)
+			}
+		}
+		out, err := k.RunKept(t.Context(), engine.Tensors{"left": in}, engine.Kept{Take: map[string]string{"right": "s"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, out["sum"], want)
+	}
+	if err := k.Forget(t.Context(), "l", "r", "s"); err != nil {
+		t.Error(err)
+	}
+	_, err := k.RunKept(t.Context(), nil, engine.Kept{Take: values.Hold, Keep: values.Keep})
+	wantCode(t, err, engine.ErrInvalidArgument)
+}
+
+func floats(t *testing.T, of *engine.Tensor) []float32 {
+	t.Helper()
+	out, err := engine.Values[float32](of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // keepHolds gives an input once, which stays whatever becomes of the caller's.

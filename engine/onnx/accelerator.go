@@ -148,18 +148,18 @@ func typeName(hardwareType int) string {
 	return "cpu"
 }
 
-// add has the options use a device.
-func (o offer) add(p packs.Provider, options *ort.SessionOptions) error {
+// add has the options use a device, which gets settings of its own.
+func (o offer) add(p packs.Provider, settings map[string]string, options *ort.SessionOptions) error {
 	inner := reflect.ValueOf(options).Elem().FieldByName("o")
 	if inner.Kind() != reflect.Pointer {
 		return engine.Errorf(engine.ErrInternal, "this version of onnxruntime_go keeps its options elsewhere")
 	}
 	c := (*C.OrtSessionOptions)(inner.UnsafePointer())
-	keys := slices.Sorted(maps.Keys(p.Options))
+	keys := slices.Sorted(maps.Keys(settings))
 	var names, values []*C.char
 	defer func() { freeNames(append(names, values...)) }()
 	for _, k := range keys {
-		names, values = append(names, C.CString(k)), append(values, C.CString(p.Options[k]))
+		names, values = append(names, C.CString(k)), append(values, C.CString(settings[k]))
 	}
 	if o.device != nil {
 		return check(C.shim_append(c, o.device, first(names), first(values), C.size_t(len(names))))
@@ -196,6 +196,9 @@ func (p *Provider) placed(s *session) error {
 	nodes, err := s.assignment(p.as)
 	if err != nil {
 		return engine.Errorf(engine.ErrInternal, "ask where nodes run: %w", err)
+	}
+	if s.relaid { // what was laid out anew is not counted
+		return nil
 	}
 	s.info.Nodes = nodes
 	if p.as.Name != "" && nodes[string(p.as.Kind)] == 0 && !p.unlisted() {

@@ -37,12 +37,27 @@ func (s *shelf) take(k engine.Kept) (map[string]*kept, error) {
 			return nil, engine.NotKept(name)
 		}
 	}
-	out := make(map[string]*kept, len(k.Take))
-	for input, name := range k.Take {
-		out[input] = s.values[name]
-		out[input].users++
+	return s.use(k.Take), nil
+}
+
+// find is take for values of which some may not be there.
+func (s *shelf) find(names map[string]string) map[string]*kept {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.use(names)
+}
+
+// use has the values under these names stay until they are given back; s.mu is
+// held.
+func (s *shelf) use(names map[string]string) map[string]*kept {
+	out := make(map[string]*kept, len(names))
+	for key, name := range names {
+		if v := s.values[name]; v != nil {
+			out[key] = v
+			v.users++
+		}
 	}
-	return out, nil
+	return out
 }
 
 // give gives back what take returned.
@@ -64,14 +79,16 @@ func (v *kept) release() {
 }
 
 // put keeps a value, in place of what was under the name.
-func (s *shelf) put(name string, value *C.OrtValue) {
+func (s *shelf) put(name string, value *C.OrtValue) *kept {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drop(name)
 	if s.values == nil {
 		s.values = map[string]*kept{}
 	}
-	s.values[name] = &kept{value: value}
+	v := &kept{value: value}
+	s.values[name] = v
+	return v
 }
 
 // drop forgets a value; s.mu is held.

@@ -6,6 +6,8 @@ import "C"
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -159,16 +161,22 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 	if err != nil {
 		return nil, err
 	}
-	options, err := p.sessionOptions(plan, device)
-	if err != nil {
-		return nil, engine.Errorf(engine.ErrInternal, "session options: %w", err)
+	path := filepath.Join(m.Dir, filepath.FromSlash(file))
+	settings := p.settings(path)
+	s := &session{graphs: settings[p.as.Graphs] != "", relaid: settings[p.as.ChannelsLast] != "", precisions: p.as.Precisions}
+	bound, err := p.load(path, plan, device, settings)
+	if err != nil && s.graphs { // a model of which the processor computes some can't be recorded
+		s.graphs = false
+		delete(settings, p.as.Graphs)
+		bound, err = p.load(path, plan, device, settings)
 	}
-	defer options.Destroy() //nolint:errcheck // it always works
-	bound, err := ort.NewDynamicAdvancedSession(filepath.Join(m.Dir, filepath.FromSlash(file)), nil, nil, options)
 	if err != nil {
 		return nil, p.loadError(err, m.Dir, file)
 	}
-	s := &session{bound: bound}
+	s.bound = bound
+	if s.memory, err = memoryOf(device); err != nil {
+		return nil, errors.Join(err, bound.Destroy())
+	}
 	if err := s.describe(); err != nil {
 		return nil, errors.Join(err, bound.Destroy())
 	}
@@ -178,9 +186,38 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 	return s, nil
 }
 
+// settings are those that the provider gets for a model.
+func (p *Provider) settings(path string) map[string]string {
+	out := maps.Clone(p.as.Options)
+	if p.as.Graphs == "" && p.as.ChannelsLast == "" {
+		return out
+	}
+	if out == nil {
+		out = map[string]string{}
+	}
+	g := graphOf(path)
+	if p.as.Graphs != "" && canRecord(g) {
+		out[p.as.Graphs] = "1"
+	}
+	if p.as.ChannelsLast != "" && convolves(g) {
+		out[p.as.ChannelsLast] = "1"
+	}
+	return out
+}
+
+// load loads a file.
+func (p *Provider) load(path string, plan engine.Plan, device offer, settings map[string]string) (*ort.DynamicAdvancedSession, error) {
+	options, err := p.sessionOptions(plan, device, settings)
+	if err != nil {
+		return nil, fmt.Errorf("session options: %w", err)
+	}
+	defer options.Destroy() //nolint:errcheck // it always works
+	return ort.NewDynamicAdvancedSession(path, nil, nil, options)
+}
+
 // sessionOptions are what facts about small and shared machines ask for: no
 // thread spins between runs, and the arena stays on.
-func (p *Provider) sessionOptions(plan engine.Plan, device offer) (*ort.SessionOptions, error) {
+func (p *Provider) sessionOptions(plan engine.Plan, device offer, settings map[string]string) (*ort.SessionOptions, error) {
 	o, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
@@ -197,7 +234,7 @@ func (p *Provider) sessionOptions(plan engine.Plan, device offer) (*ort.SessionO
 		err = p.allocate(o)
 	}
 	if err == nil && p.as.Name != "" {
-		err = device.add(p.as, o)
+		err = device.add(p.as, settings, o)
 	}
 	if err == nil && plan.Profile != "" {
 		err = o.EnableProfiling(plan.Profile)

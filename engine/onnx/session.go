@@ -30,6 +30,17 @@ type session struct {
 	untrue atomic.Bool
 
 	shelf shelf
+
+	memory     memory      // of the device
+	graphs     bool        // the device records runs that are repeated
+	relaid     bool        // convolutions have their channels last
+	precisions []string    // that the device computes in
+	unbound    atomic.Bool // set once a binding failed: none is tried again
+
+	alone    sync.RWMutex // held for writing by bound runs, for reading by others
+	bindings map[string]*binding
+	thread   *thread // what bound runs are done on; nil before the first
+	recorded int     // how many graphs
 }
 
 var (
@@ -49,6 +60,7 @@ func (s *session) Close() error {
 		return nil
 	}
 	s.c = nil
+	s.unbind()
 	s.shelf.clear()
 	freeNames(s.inNames)
 	freeNames(s.outNames)
@@ -77,20 +89,40 @@ func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept)
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
+	bindable := s.bindable(k)
+	if bindable {
+		if done, err := s.runBound(ctx, k); done || err != nil {
+			return nil, failed(ctx, err)
+		}
+	}
+	out, err := s.runUsual(ctx, in, k)
+	if err == nil && bindable {
+		s.ranUsually(k)
+	}
+	return out, failed(ctx, err)
+}
+
+// runUsual is a run in the usual way.
+func (s *session) runUsual(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
+	s.alone.RLock()
+	defer s.alone.RUnlock()
 	out, err := s.run(ctx, in, k, !s.untrue.Load())
 	if err != nil && strings.Contains(err.Error(), "shape verification failed") && s.untrue.CompareAndSwap(false, true) {
 		out, err = s.run(ctx, in, k, false)
 	}
-	if refused, ok := errors.AsType[*engine.Error](err); ok {
-		return nil, refused
-	}
+	return out, err
+}
+
+// failed says in the engine's words why a run failed, if it did.
+func failed(ctx context.Context, err error) error {
+	_, refused := errors.AsType[*engine.Error](err)
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, contextError(ctx)
-	case err != nil:
-		return nil, runError(err)
+	case err == nil || refused:
+		return err
+	case ctx.Err() != nil:
+		return contextError(ctx)
 	}
-	return out, nil
+	return runError(err)
 }
 
 // run computes the outputs, into memory made ready before where the model
@@ -101,7 +133,7 @@ func (s *session) run(ctx context.Context, in engine.Tensors, k engine.Kept, rea
 		return nil, err
 	}
 	defer s.shelf.give(taken)
-	var v values
+	v := values{host: s.memory.host}
 	defer v.release()
 	for _, info := range s.info.Inputs {
 		_, stays := k.Hold[info.Name]
@@ -138,7 +170,10 @@ func (s *session) results(v *values, k engine.Kept) (engine.Tensors, error) {
 			v.out[i] = nil
 			continue
 		}
-		t := v.ready[i]
+		var t *engine.Tensor
+		if v.ready != nil {
+			t = v.ready[i]
+		}
 		if t == nil {
 			var err error
 			if t, err = copyOut(v.out[i]); err != nil {
@@ -150,26 +185,44 @@ func (s *session) results(v *values, k engine.Kept) (engine.Tensors, error) {
 	return out, nil
 }
 
-// call is the run itself, with a way to stop it.
+// notRecorded has a run do without a graph.
+const notRecorded = "-1"
+
+// call is the run itself.
 func (s *session) call(ctx context.Context, v *values) error {
+	return s.stoppable(ctx, notRecorded, func(options *C.OrtRunOptions) *C.char {
+		return C.shim_run(s.c, options,
+			first(s.inNames), first(v.in), C.size_t(len(v.in)),
+			first(s.outNames), first(v.out), C.size_t(len(v.out)))
+	})
+}
+
+// stoppable runs with a way to stop, which ctx has. The graph is the one that
+// the device records the run as.
+func (s *session) stoppable(ctx context.Context, graph string, run func(*C.OrtRunOptions) *C.char) error {
 	var options *C.OrtRunOptions
 	tag := C.CString(engine.RequestID(ctx))
 	defer C.free(unsafe.Pointer(tag))
 	if err := check(C.shim_new_options(tag, &options)); err != nil {
 		return err
 	}
+	defer func() { C.shim_free_options(options) }()
+	if s.graphs {
+		id := C.CString(graph)
+		defer C.free(unsafe.Pointer(id))
+		if err := check(C.shim_graph(options, id)); err != nil {
+			return err
+		}
+	}
 	terminated := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		C.shim_terminate(options)
 		close(terminated)
 	})
-	err := check(C.shim_run(s.c, options,
-		first(s.inNames), first(v.in), C.size_t(len(v.in)),
-		first(s.outNames), first(v.out), C.size_t(len(v.out))))
+	err := check(run(options))
 	if !stop() {
 		<-terminated
 	}
-	C.shim_free_options(options)
 	return err
 }
 

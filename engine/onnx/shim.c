@@ -77,8 +77,8 @@ char *shim_wrap(void *data, size_t bytes, const int64_t *shape, size_t rank, int
   return message(api->CreateTensorWithDataAsOrtValue(memory, data, bytes, shape, rank, dtype, out));
 }
 
-char *shim_new(const int64_t *shape, size_t rank, int dtype, OrtValue **out, void **data) {
-  OrtStatus *status = api->CreateTensorAsOrtValue(allocator, shape, rank, dtype, out);
+char *shim_new(OrtAllocator *where, const int64_t *shape, size_t rank, int dtype, OrtValue **out, void **data) {
+  OrtStatus *status = api->CreateTensorAsOrtValue(where == NULL ? allocator : where, shape, rank, dtype, out);
   if (status == NULL) status = api->GetTensorMutableData(*out, data);
   return message(status);
 }
@@ -146,6 +146,36 @@ char *shim_run(OrtSession *s, OrtRunOptions *o,
                const char *const *in_names, OrtValue **in, size_t n_in,
                const char *const *out_names, OrtValue **out, size_t n_out) {
   return message(api->Run(s, o, in_names, (const OrtValue *const *)in, n_in, out_names, n_out, out));
+}
+
+char *shim_memory(const OrtEpDevice *device, OrtAllocator **own, OrtAllocator **host) {
+  const OrtMemoryInfo *info = api->EpDevice_MemoryInfo(device, OrtDeviceMemoryType_DEFAULT);
+  OrtStatus *status = NULL;
+  if (info != NULL) status = api->GetSharedAllocator(env, info, own);
+  info = api->EpDevice_MemoryInfo(device, OrtDeviceMemoryType_HOST_ACCESSIBLE);
+  if (status == NULL && info != NULL) status = api->GetSharedAllocator(env, info, host);
+  return message(status);
+}
+
+char *shim_bind(OrtSession *s, const char *const *in_names, OrtValue **in, size_t n_in,
+                const char *const *out_names, OrtValue **out, size_t n_out, OrtIoBinding **binding) {
+  OrtStatus *status = api->CreateIoBinding(s, binding);
+  for (size_t i = 0; status == NULL && i < n_in; i++) status = api->BindInput(*binding, in_names[i], in[i]);
+  for (size_t i = 0; status == NULL && i < n_out; i++) status = api->BindOutput(*binding, out_names[i], out[i]);
+  return message(status);
+}
+
+void shim_free_binding(OrtIoBinding *b) { api->ReleaseIoBinding(b); }
+
+char *shim_graph(OrtRunOptions *o, const char *id) { return message(api->AddRunConfigEntry(o, "gpu_graph_id", id)); }
+
+char *shim_run_bound(OrtSession *s, OrtRunOptions *o, OrtIoBinding *b,
+                     OrtValue **in_host, OrtValue **in, size_t n_in,
+                     OrtValue **out_host, OrtValue **out, size_t n_out) {
+  OrtStatus *status = api->CopyTensors(env, (const OrtValue *const *)in_host, in, NULL, n_in);
+  if (status == NULL) status = api->RunWithBinding(s, o, b);
+  if (status == NULL) status = api->CopyTensors(env, (const OrtValue *const *)out, out_host, NULL, n_out);
+  return message(status);
 }
 
 char *shim_register(const char *name, const char *path) {

@@ -35,8 +35,9 @@ void shim_free_info(shim_info *info);
 
 // shim_wrap makes a tensor over memory that outlives it.
 char *shim_wrap(void *data, size_t bytes, const int64_t *shape, size_t rank, int dtype, OrtValue **out);
-// shim_new makes a tensor in memory of its own, and tells where that is.
-char *shim_new(const int64_t *shape, size_t rank, int dtype, OrtValue **out, void **data);
+// shim_new makes a tensor in memory of its own, and tells where that is. NULL is
+// the usual place.
+char *shim_new(OrtAllocator *where, const int64_t *shape, size_t rank, int dtype, OrtValue **out, void **data);
 char *shim_new_strings(const int64_t *shape, size_t rank, OrtValue **out);
 char *shim_set_string(OrtValue *v, size_t i, const char *bytes, size_t n);
 char *shim_get_string(OrtValue *v, size_t i, char *buffer, size_t n);
@@ -58,6 +59,25 @@ void shim_free_options(OrtRunOptions *o);
 char *shim_run(OrtSession *s, OrtRunOptions *o,
                const char *const *in_names, OrtValue **in, size_t n_in,
                const char *const *out_names, OrtValue **out, size_t n_out);
+
+// shim_memory finds what gives out a device's memory, and the host's that it
+// reaches by itself. NULL is none.
+char *shim_memory(const OrtEpDevice *device, OrtAllocator **own, OrtAllocator **host);
+
+// shim_bind makes a binding that has runs take and give these values, where
+// they lie.
+char *shim_bind(OrtSession *s, const char *const *in_names, OrtValue **in, size_t n_in,
+                const char *const *out_names, OrtValue **out, size_t n_out, OrtIoBinding **binding);
+void shim_free_binding(OrtIoBinding *b);
+
+// shim_graph says which of the device's recorded graphs a run is.
+char *shim_graph(OrtRunOptions *o, const char *id);
+
+// shim_run_bound copies the inputs to where a binding has them, runs, and
+// copies the outputs from there.
+char *shim_run_bound(OrtSession *s, OrtRunOptions *o, OrtIoBinding *b,
+                     OrtValue **in_host, OrtValue **in, size_t n_in,
+                     OrtValue **out_host, OrtValue **out, size_t n_out);
 
 // shim_register loads the library of an execution provider that is a plug-in.
 char *shim_register(const char *name, const char *path);

@@ -25,6 +25,7 @@ type values struct {
 	own     []*C.OrtValue    // the inputs that were made for the run
 	ready   []*engine.Tensor // per output, what it is written to, or nil
 	pinner  runtime.Pinner
+	host    *C.OrtAllocator // of inputs that stay; nil is the usual
 }
 
 func (v *values) release() {
@@ -44,7 +45,7 @@ func (v *values) addInput(t *engine.Tensor, stays bool) error {
 	case t.DType == engine.String:
 		value, err = newStrings(t)
 	case stays:
-		value, err = newCopy(t)
+		value, err = newCopy(t, v.host)
 	default:
 		value, err = v.wrap(t.DType, t.Shape, aligned(t))
 	}
@@ -59,10 +60,10 @@ func (v *values) keep(value *C.OrtValue) *C.OrtValue {
 }
 
 // newCopy makes a tensor with the same numbers in C.
-func newCopy(t *engine.Tensor) (*C.OrtValue, error) {
+func newCopy(t *engine.Tensor, where *C.OrtAllocator) (*C.OrtValue, error) {
 	var value *C.OrtValue
 	var data unsafe.Pointer
-	err := check(C.shim_new((*C.int64_t)(first(t.Shape)), C.size_t(len(t.Shape)), elementTypes[t.DType], &value, &data))
+	err := check(C.shim_new(where, (*C.int64_t)(first(t.Shape)), C.size_t(len(t.Shape)), elementTypes[t.DType], &value, &data))
 	if err == nil && len(t.Data) > 0 {
 		copy(unsafe.Slice((*byte)(data), len(t.Data)), t.Data)
 	}

@@ -66,6 +66,14 @@ type Provider struct {
 	// Options go to the provider as they are.
 	Options map[string]string `json:"options,omitempty"`
 
+	// Graphs is the option by which the provider records runs that are
+	// repeated and computes them without its host's help; "" if it can't.
+	Graphs string `json:"graphs,omitempty"`
+
+	// ChannelsLast is the option by which convolutions are computed with the
+	// channels last, as tensor cores have them; "" if there is none.
+	ChannelsLast string `json:"channels_last,omitempty"`
+
 	// Precisions are what the devices compute in.
 	Precisions []string `json:"precisions"`
 

@@ -130,7 +130,7 @@ func cuda(cpu *Pack) *Pack {
 		Provider: Provider{
 			Kind: hardware.CUDA, Name: "CUDAExecutionProvider", Precisions: []string{"tf32", "fp16"}, GPU: true,
 			// Tensor cores round inputs to 11 bits and are several times as fast: answers say tf32.
-			Options: map[string]string{"use_tf32": "1"},
+			Options: map[string]string{"use_tf32": "1"}, Graphs: "enable_cuda_graph", ChannelsLast: "prefer_nhwc",
 		},
 	}
 	p.files = within(path.Dir(cpu.library()), []file{
