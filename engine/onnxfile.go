@@ -223,7 +223,7 @@ func (p *graphReader) value(r io.ReaderAt, f protoField, input bool) error {
 	if err != nil {
 		return err
 	}
-	v, err := valueInfo(data)
+	v, keys, err := valueInfo(data, !input)
 	if err != nil {
 		return err
 	}
@@ -235,6 +235,9 @@ func (p *graphReader) value(r io.ReaderAt, f protoField, input bool) error {
 		return Errorf(ErrModelInvalid, "the model has over %d inputs or outputs", maxIO)
 	}
 	*into = append(*into, v)
+	if keys != "" {
+		*into = append(*into, KeysOf(v.Name, keys))
+	}
 	return nil
 }
 

@@ -48,24 +48,74 @@ func stringPair(data []byte) (key, value string, err error) {
 	return key, value, err
 }
 
-// valueInfo reads a ValueInfoProto. What is no tensor has data type "".
-func valueInfo(data []byte) (ValueInfo, error) {
-	var v ValueInfo
-	err := eachField(data, func(num protowire.Number, _ uint64, b []byte) error {
+// KeysOf is the output beside one that is a map, or a sequence of maps with the
+// same keys: those keys.
+func KeysOf(output string, keys DataType) ValueInfo {
+	return ValueInfo{Name: output + ".keys", DType: keys, Shape: []int64{-1}, Names: []string{""}}
+}
+
+// composite reads a TypeProto of a sequence of tensors, a map to tensors, or a
+// sequence of such maps, as providers make tensors of them: one, and the type of
+// the keys.
+func composite(num protowire.Number, data []byte, v *ValueInfo) (keys DataType, err error) {
+	err = eachField(data, func(field protowire.Number, n uint64, inner []byte) error {
+		switch {
+		case num == mapType && field == 1:
+			keys = onnxTypes[n]
+		case num == sequenceType && field == 1, num == mapType && field == 2: // a TypeProto
+			return eachField(inner, func(field protowire.Number, _ uint64, b []byte) error {
+				var err error
+				switch {
+				case field == tensorTypeField:
+					err = tensorType(b, v)
+				case field == mapType && num == sequenceType:
+					keys, err = composite(mapType, b, v)
+				}
+				return err
+			})
+		}
+		return nil
+	})
+	switch {
+	case num == sequenceType && keys != "":
+		v.Shape, v.Names = []int64{-1, -1}, []string{"", ""}
+	case num == mapType:
+		v.Shape, v.Names = []int64{-1}, []string{""}
+	default:
+		v.Shape, v.Names = nil, nil
+	}
+	return keys, err
+}
+
+// Fields of TypeProto.
+const (
+	tensorTypeField = 1
+	sequenceType    = 4
+	mapType         = 5
+)
+
+// valueInfo reads a ValueInfoProto. What is no tensor has data type "", unless
+// it is an output that tensors are made of; maps have keys then.
+func valueInfo(data []byte, output bool) (v ValueInfo, keys DataType, err error) {
+	err = eachField(data, func(num protowire.Number, _ uint64, b []byte) error {
 		switch num {
 		case 1:
 			v.Name = string(b)
 		case 2: // TypeProto
 			return eachField(b, func(num protowire.Number, _ uint64, b []byte) error {
-				if num == 1 { // tensor_type
-					return tensorType(b, &v)
+				var err error
+				switch {
+				case num == tensorTypeField:
+					err = tensorType(b, &v)
+				case output && (num == sequenceType || num == mapType):
+					keys, err = composite(num, b, &v)
 				}
-				return nil
+				return err
 			})
 		}
 		return nil
 	})
-	return v, err
+	return v, keys, err
 }
 
 func tensorType(data []byte, v *ValueInfo) error {

@@ -17,22 +17,25 @@ import (
 
 // A TensorInput is one raw input. Its numbers are in Data, in Base64 as
 // little-endian bytes, or in a .npy File; File needs neither DType nor Shape.
+// Texts are in Strings, and need no DType.
 type TensorInput struct {
-	Name   string   `json:"name"`
-	DType  DataType `json:"dtype,omitempty" jsonschema:"default=float32"`
-	Shape  []int64  `json:"shape,omitempty"`
-	Data   Numbers  `json:"data,omitempty" jsonschema:"description=Row-major"`
-	Base64 string   `json:"base64,omitempty" jsonschema:"description=Little-endian bytes"`
-	File   string   `json:"file,omitempty" jsonschema:"description=.npy file in an allowed folder"`
+	Name    string   `json:"name"`
+	DType   DataType `json:"dtype,omitempty" jsonschema:"default=float32"`
+	Shape   []int64  `json:"shape,omitempty"`
+	Data    Numbers  `json:"data,omitempty" jsonschema:"description=Row-major"`
+	Strings []string `json:"strings,omitempty"`
+	Base64  string   `json:"base64,omitempty" jsonschema:"description=Little-endian bytes"`
+	File    string   `json:"file,omitempty" jsonschema:"description=.npy file in an allowed folder"`
 }
 
-// A TensorOutput is one raw output.
+// A TensorOutput is one raw output: numbers, all or a few, or likewise texts.
 type TensorOutput struct {
 	Name    string   `json:"name"`
 	DType   DataType `json:"dtype"`
 	Shape   []int64  `json:"shape"`
 	Data    Numbers  `json:"data,omitempty"`
 	Preview Numbers  `json:"preview,omitempty"`
+	Strings []string `json:"strings,omitempty"`
 	URI     string   `json:"uri,omitempty"`
 }
 
@@ -113,7 +116,9 @@ func (e *Engine) tensor(in TensorInput) (*Tensor, error) {
 		return readNPY(f, maxTensor, reuse)
 	}
 	t := &Tensor{DType: in.DType, Shape: in.Shape}
-	if t.DType == "" {
+	if t.DType == "" && in.Strings != nil {
+		t.DType = String
+	} else if t.DType == "" {
 		t.DType = Float32
 	}
 	n, err := Elements(t.Shape)
@@ -123,9 +128,12 @@ func (e *Engine) tensor(in TensorInput) (*Tensor, error) {
 	if size := int64(t.DType.Size()); size > 0 && n > maxTensor/size {
 		return nil, Errorf(ErrTooLarge, "tensor %q of shape %v is over %d bytes", in.Name, t.Shape, maxTensor)
 	}
-	if in.Base64 != "" {
+	switch {
+	case t.DType == String:
+		t.Strings = in.Strings
+	case in.Base64 != "":
 		t.Data, err = base64.StdEncoding.DecodeString(in.Base64)
-	} else {
+	default:
 		t.Data, err = encode(t.DType, in.Data)
 	}
 	if err != nil {
@@ -143,9 +151,9 @@ func (in *inferring) showTensors(out Tensors) error {
 		}
 		shown := TensorOutput{Name: v.Name, DType: t.DType, Shape: t.Shape}
 		if in.r.Detail == "full" {
-			shown.Data = decode(t, math.MaxInt)
+			shown.Data, shown.Strings = decode(t, math.MaxInt), t.Strings
 		} else {
-			shown.Preview = decode(t, previewed)
+			shown.Preview, shown.Strings = decode(t, previewed), shortened(t.Strings)
 		}
 		if in.r.OutputFile != "" && len(in.out.Files) == 0 {
 			ref, err := in.e.files.write(in.run.id, in.r.OutputFile, func(w io.Writer) error { return WriteNPY(w, t) })
@@ -157,6 +165,21 @@ func (in *inferring) showTensors(out Tensors) error {
 		in.out.Tensors = append(in.out.Tensors, shown)
 	}
 	return nil
+}
+
+// maxPreview is how many characters a concise answer shows of a string.
+const maxPreview = 80
+
+// shortened are the first of some strings, cut where they are long.
+func shortened(all []string) []string {
+	var out []string
+	for _, s := range all[:min(len(all), previewed)] {
+		if r := []rune(s); len(r) > maxPreview {
+			s = string(r[:maxPreview]) + "…"
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // encode writes numbers as little-endian bytes of a type.

@@ -13,8 +13,8 @@ type Task interface {
 	Name() string
 
 	// Load reads what the task needs of m: tokenizer, labels, processor. It
-	// opens no session. Files it misses or can't read are ErrModelInvalid
-	// with the file's name and what is wrong with it.
+	// opens no session. Files it misses or can't read are ErrModelInvalid,
+	// with the file's name and what is wrong with it; ErrNoOnnx is all of them.
 	Load(ctx context.Context, m *Model) (Pipeline, error)
 }
 

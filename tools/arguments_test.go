@@ -68,7 +68,7 @@ func TestRead_refuses(t *testing.T) {
 		`{"n":"x","txt":1}`:         {Code: errUnknownArgument, Message: `unknown argument "txt"`, Hint: `did you mean "text"?`, ValidValues: fields},
 		`{"tensors":[{"name":"x","sape":[1]}]}`: {
 			Code: errUnknownArgument, Message: `unknown argument "tensors.0.sape"`, Hint: `did you mean "shape"?`,
-			ValidValues: []string{"base64", "data", "dtype", "file", "name", "shape"},
+			ValidValues: []string{"base64", "data", "dtype", "file", "name", "shape", "strings"},
 		},
 		`{"n":8.5}`:                        {Message: `argument "n" is a number, not an integer`},
 		`{"n":"8.5"}`:                      {Message: `argument "n" is a number, not an integer`},

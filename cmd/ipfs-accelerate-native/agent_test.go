@@ -104,3 +104,16 @@ func ask(t *testing.T, c *client.Client, tool string, arguments map[string]any) 
 	}
 	return string(data)
 }
+
+// Raw tensors of strings go in and come out, and sequences of them.
+func TestAgent_rawStrings(t *testing.T) {
+	dir := absolute(t, "testdata/tabular/words")
+	c := agent(t, []string{dir})
+	word := map[string]any{"name": "word", "shape": []int{2}, "strings": []string{"fox", "Füchse " + strings.Repeat("x", 100)}}
+	answer := ask(t, c, "run_inference", map[string]any{"model": dir, "tensors": []any{word}})
+	for _, want := range []string{`"strings":["foxes","?"]`, `"shape":[2,2],"strings":["fox","Füchse xxx`, `x…","foxes"`, `"preview":[5,-1,5,-1,5,-1]`} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("%s is not in %s", want, answer)
+		}
+	}
+}

@@ -198,6 +198,57 @@ func TestTabular(t *testing.T) {
 	}
 }
 
+// Outputs that are sequences and maps are tensors, as the model's file says of
+// them before it is opened; strings go in and out.
+func TestRaw_composites(t *testing.T) {
+	const dir = "testdata/tabular"
+	run := func(model string, in engine.Tensors) engine.Tensors {
+		t.Helper()
+		m := folder(t, filepath.Join(dir, model))
+		s, err := newProvider(t, runner.Options{}).NewSession(t.Context(), m, "model.onnx", engine.Plan{})
+		must(t, err)
+		defer s.Close()
+		out, err := s.Run(t.Context(), in)
+		must(t, err)
+		info, err := s.(engine.Describer).Describe(t.Context()) //nolint:forcetypeassert // the runner's is one
+		must(t, err)
+		g, err := m.Graph("model.onnx")
+		must(t, err)
+		for i, v := range g.Outputs {
+			if o := info.Outputs[i]; o.Name != v.Name || o.DType != v.DType || out[v.Name] == nil || out[v.Name].DType != v.DType || out[v.Name].Check() != nil || len(info.Outputs) != len(g.Outputs) {
+				t.Errorf("%s: the file says %+v, the session %+v and gives %v", model, v, o, out[v.Name])
+			}
+		}
+		return out
+	}
+	out := run("words", engine.Tensors{"word": {DType: engine.String, Shape: []int64{3}, Strings: []string{"fox", "Füchse", "cat"}}})
+	if got := out["plural"].Strings; !slices.Equal(got, []string{"foxes", "?", "cats"}) {
+		t.Errorf("plural: %q", got)
+	}
+	if got := out["both"]; !slices.Equal(got.Shape, []int64{2, 3}) || !slices.Equal(got.Strings, []string{"fox", "Füchse", "cat", "foxes", "?", "cats"}) {
+		t.Errorf("a sequence of strings: %v %q", got.Shape, got.Strings)
+	}
+	numbers, err := engine.Values[int64](out["thrice"])
+	must(t, err)
+	if !slices.Equal(out["thrice"].Shape, []int64{3, 3}) || !slices.Equal(numbers, []int64{5, -1, 3, 5, -1, 3, 5, -1, 3}) {
+		t.Errorf("a sequence of numbers: %v %v", out["thrice"].Shape, numbers)
+	}
+	out = run("numbered", engine.Tensors{"X": engine.NewTensor([]int64{2, 2}, []float32{4.5, 3, 7.25, 1})})
+	keys, err := engine.Values[int64](out["output_probability.keys"])
+	must(t, err)
+	scores, err := engine.Values[float32](out["output_probability"])
+	must(t, err)
+	if !slices.Equal(keys, []int64{3, 4}) || !slices.Equal(out["output_probability"].Shape, []int64{2, 2}) || scores[0] < 0.5 || scores[3] < 0.5 || math.Abs(float64(scores[0]+scores[1]-1)) > 1e-6 {
+		t.Errorf("maps: %v, %v", keys, scores)
+	}
+	out = run("maps", engine.Tensors{
+		"animal": {DType: engine.String, Shape: []int64{1, 1}, Strings: []string{"cat"}}, "weight": engine.NewTensor([]int64{1, 1}, []float32{4.5}), "age": engine.NewTensor([]int64{1, 1}, []int64{3}),
+	})
+	if got := out["output_probability.keys"].Strings; !slices.Equal(got, []string{"house", "wood", "yard"}) {
+		t.Errorf("keys of strings: %q", got)
+	}
+}
+
 func TestVision_equalsReference(t *testing.T) {
 	for _, dir := range []string{vision, "testdata/sounds"} {
 		for _, g := range goldensOf(t, dir) {

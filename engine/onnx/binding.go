@@ -63,7 +63,7 @@ func (s *session) bindable(k engine.Kept) bool {
 			return false
 		}
 	}
-	return s.memory.own != nil && !s.unbound.Load() && len(k.Hold) == 0 &&
+	return s.memory.own != nil && len(s.composites) == 0 && !s.unbound.Load() && len(k.Hold) == 0 &&
 		len(k.Take) == len(s.info.Inputs) && len(k.Keep) == len(s.info.Outputs)
 }
 

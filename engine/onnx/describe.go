@@ -39,8 +39,10 @@ func (s *session) describe() error {
 	if s.info.Outputs, err = s.values(true, int(outputs)); err != nil {
 		return err
 	}
+	s.outputs = s.info.Outputs
 	s.info.Sandbox = "none" // as far as this package knows
-	s.inNames, s.outNames = cNames(s.info.Inputs), cNames(s.info.Outputs)
+	s.inNames, s.outNames = cNames(s.info.Inputs), cNames(s.outputs)
+	s.info.Outputs = withKeys(s.outputs, s.composites)
 	return nil
 }
 
@@ -53,7 +55,10 @@ func (s *session) values(outputs bool, n int) ([]engine.ValueInfo, error) {
 	for i := range out {
 		var info C.shim_info
 		err := check(C.shim_describe(s.c, which, C.size_t(i), &info))
-		if err == nil {
+		if c := compositeOf(&info); err == nil && c.kind != 0 {
+			out[i], err = c.info(C.GoString(info.name))
+			s.composites[out[i].Name] = c
+		} else if err == nil {
 			out[i], err = valueInfo(&info)
 		}
 		C.shim_free_info(&info)

@@ -163,7 +163,7 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 	}
 	path := filepath.Join(m.Dir, filepath.FromSlash(file))
 	settings := p.settings(path)
-	s := &session{graphs: settings[p.as.Graphs] != "", relaid: settings[p.as.ChannelsLast] != "", precisions: p.as.Precisions}
+	s := &session{graphs: settings[p.as.Graphs] != "", relaid: settings[p.as.ChannelsLast] != "", precisions: p.as.Precisions, composites: map[string]composite{}}
 	bound, err := p.load(path, plan, device, settings)
 	if err != nil && s.graphs { // a model of which the processor computes some can't be recorded
 		s.graphs = false

@@ -25,6 +25,9 @@ type session struct {
 	outNames []*C.char
 	info     engine.SessionInfo
 
+	outputs    []engine.ValueInfo // as the model has them; info's have the keys of maps besides
+	composites map[string]composite
+
 	// untrue is set once an output had another shape than the model
 	// declares; outputs are then no longer made ready before a run.
 	untrue atomic.Bool
@@ -78,7 +81,7 @@ func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept)
 	if k.Greedy != nil {
 		return engine.RunGreedy(ctx, s.RunKept, in, k)
 	}
-	if err := engine.CheckKept(s.info.Inputs, s.info.Outputs, in, k); err != nil {
+	if err := engine.CheckKept(s.info.Inputs, s.outputs, in, k); err != nil {
 		return nil, err
 	}
 	s.mu.RLock()
@@ -143,9 +146,10 @@ func (s *session) run(ctx context.Context, in engine.Tensors, k engine.Kept, rea
 			return nil, err
 		}
 	}
-	for _, info := range s.info.Outputs {
+	for _, info := range s.outputs {
 		_, stays := k.Keep[info.Name]
-		if err := v.addOutput(info, ready && !stays); err != nil {
+		_, made := s.composites[info.Name]
+		if err := v.addOutput(info, ready && !stays && !made); err != nil {
 			return nil, err
 		}
 	}
@@ -164,10 +168,16 @@ func (s *session) results(v *values, k engine.Kept) (engine.Tensors, error) {
 		}
 	}
 	out := make(engine.Tensors, len(s.info.Outputs))
-	for i, info := range s.info.Outputs {
+	for i, info := range s.outputs {
 		if name, stays := k.Keep[info.Name]; stays {
 			s.shelf.put(name, v.out[i])
 			v.out[i] = nil
+			continue
+		}
+		if c, ok := s.composites[info.Name]; ok {
+			if err := c.copyOut(v.out[i], info.Name, out); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		var t *engine.Tensor

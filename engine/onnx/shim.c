@@ -49,6 +49,38 @@ static OrtStatus *describe_tensor(const OrtTypeInfo *type, shim_info *out) {
   return status;
 }
 
+// describe_composite fills in what a sequence or map is of, as far as it is of
+// tensors, or maps of them.
+static OrtStatus *describe_composite(const OrtTypeInfo *type, enum ONNXType of, shim_info *out) {
+  OrtStatus *status = NULL;
+  OrtTypeInfo *inner = NULL;
+  const OrtTensorTypeAndShapeInfo *t = NULL;
+  enum ONNXTensorElementDataType dtype = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+  enum ONNXType inner_type = ONNX_TYPE_UNKNOWN;
+  if (of == ONNX_TYPE_SEQUENCE) {
+    const OrtSequenceTypeInfo *sequence = NULL;
+    status = api->CastTypeInfoToSequenceTypeInfo(type, &sequence);
+    if (status == NULL) status = api->GetSequenceElementType(sequence, &inner);
+    if (status == NULL) status = api->GetOnnxTypeFromTypeInfo(inner, &inner_type);
+    if (status == NULL && inner_type == ONNX_TYPE_MAP) status = describe_composite(inner, ONNX_TYPE_MAP, out);
+    out->element = inner_type;
+  } else {
+    const OrtMapTypeInfo *map = NULL;
+    status = api->CastTypeInfoToMapTypeInfo(type, &map);
+    if (status == NULL) status = api->GetMapKeyType(map, &dtype);
+    out->key = dtype;
+    if (status == NULL) status = api->GetMapValueType(map, &inner);
+    if (status == NULL) status = api->GetOnnxTypeFromTypeInfo(inner, &inner_type);
+  }
+  if (status == NULL && inner_type == ONNX_TYPE_TENSOR) {
+    status = api->CastTypeInfoToTensorInfo(inner, &t);
+    if (status == NULL) status = api->GetTensorElementType(t, &dtype);
+    out->dtype = dtype;
+  }
+  if (inner != NULL) api->ReleaseTypeInfo(inner);
+  return status;
+}
+
 char *shim_describe(OrtSession *s, int is_output, size_t i, shim_info *out) {
   char *name = NULL;
   OrtTypeInfo *type = NULL;
@@ -62,6 +94,7 @@ char *shim_describe(OrtSession *s, int is_output, size_t i, shim_info *out) {
   if (status == NULL) status = api->GetOnnxTypeFromTypeInfo(type, &onnx_type);
   out->onnx_type = onnx_type;
   if (status == NULL && onnx_type == ONNX_TYPE_TENSOR) status = describe_tensor(type, out);
+  if (status == NULL && is_output && (onnx_type == ONNX_TYPE_SEQUENCE || onnx_type == ONNX_TYPE_MAP)) status = describe_composite(type, onnx_type, out);
   if (type != NULL) api->ReleaseTypeInfo(type);
   return message(status);
 }
@@ -126,6 +159,10 @@ char *shim_tensor(OrtValue *v, int *dtype, int64_t *shape, size_t max, size_t *r
   api->ReleaseTensorTypeAndShapeInfo(t);
   return message(status);
 }
+
+char *shim_count_values(OrtValue *v, size_t *n) { return message(api->GetValueCount(v, n)); }
+
+char *shim_value(OrtValue *v, size_t i, OrtValue **out) { return message(api->GetValue(v, (int)i, allocator, out)); }
 
 char *shim_new_options(const char *tag, OrtRunOptions **out) {
   char *m = message(api->CreateRunOptions(out));

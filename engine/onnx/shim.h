@@ -22,8 +22,10 @@ char *shim_init(void *get_api_base);
 // A description of one input or output. The caller frees name and symbols.
 typedef struct {
   char *name;
-  int onnx_type;  // ONNXType; the rest is set for tensors only
-  int dtype;      // ONNXTensorElementDataType
+  int onnx_type;  // ONNXType; the rest is set for tensors, and dtype for what is made of them
+  int element;    // ONNXType of a sequence's elements
+  int key;        // ONNXTensorElementDataType of a map's keys
+  int dtype;      // ONNXTensorElementDataType, of a map's values
   size_t rank;
   int64_t *shape;  // rank values, -1 where open; freed by the caller
   char **symbols;  // rank names, "" where there is none; freed by the caller
@@ -49,6 +51,11 @@ int shim_fits(size_t n);
 
 // shim_tensor tells what an output is. The shape has room for max dimensions.
 char *shim_tensor(OrtValue *v, int *dtype, int64_t *shape, size_t max, size_t *rank, void **data);
+
+// shim_count_values says how many values are in a sequence, or 2 of a map: its
+// keys and what they lead to. shim_value is one of them, which the caller frees.
+char *shim_count_values(OrtValue *v, size_t *n);
+char *shim_value(OrtValue *v, size_t i, OrtValue **out);
 
 // shim_new_options makes options; a tag that is not empty is in what the library
 // logs of the run.

@@ -37,8 +37,8 @@ What a row of a table is, or is worth. Each input is a record of the row's colum
 ` + outputs + `
 
 The model is an ONNX-ML graph, as skl2onnx makes of scikit-learn: with an input [rows, 1] of strings or numbers for each column; or with one
-input [rows, columns] of float32, whose columns config.json names as {"sklearn": {"columns": ["weight", "age"]}}. Export classifiers with
-options={"zipmap": False}. A model's manifest says what it is for: {"version":1,"task":"` + t.name + `"}.
+input [rows, columns] of float32, whose columns config.json names as {"sklearn": {"columns": ["weight", "age"]}}. A classifier's
+probabilities may be a tensor or maps (ZipMap). A model's manifest says what it is for: {"version":1,"task":"` + t.name + `"}.
 `
 }
 

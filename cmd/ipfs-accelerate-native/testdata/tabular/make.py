@@ -7,7 +7,9 @@ import os
 import sys
 
 import numpy as np
+import onnx
 import pandas as pd
+from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
@@ -48,5 +50,26 @@ with open(f"{out}/forest/config.json", "w") as f:
     json.dump({"sklearn": {"task": "tabular-classification", "columns": ["weight", "age"]}}, f)
 few = [{k: r[k] for k in ("weight", "age")} for r in ROWS]
 goldens.append({"model": "forest", "task": "tabular-classification", "inputs": few, "cases": [{"parameters": {}, "answers": classes(m, rows[["weight", "age"]].to_numpy(np.float32))}]})
+# As skl2onnx writes classifiers by itself: the probabilities are maps.
+m = make_pipeline(columns(), LogisticRegression(max_iter=1000)).fit(table, kind)
+save("maps", m, table[:1])
+goldens.append({"model": "maps", "task": "tabular-classification", "inputs": ROWS, "cases": [{"parameters": {}, "answers": classes(m, rows)}]})
+m = RandomForestClassifier(5, max_depth=3, random_state=1).fit(numbers, (table.weight > 5).astype(int) + 3)
+save("numbered", m, numbers[:1])
+with open(f"{out}/numbered/config.json", "w") as f:
+    json.dump({"sklearn": {"task": "tabular-classification", "columns": ["weight", "age"]}}, f)
+goldens.append({"model": "numbered", "task": "tabular-classification", "inputs": few, "cases": [{"parameters": {}, "answers": classes(m, rows[["weight", "age"]].to_numpy(np.float32))}]})
+
+# Texts in and out, and sequences of tensors.
+value = helper.make_tensor_value_info
+texts = helper.make_tensor_sequence_value_info
+nodes = [helper.make_node("LabelEncoder", ["word"], ["number"], domain="ai.onnx.ml", keys_strings=["cat", "fox"], values_int64s=[3, 5], default_int64=-1),
+         helper.make_node("LabelEncoder", ["number"], ["plural"], domain="ai.onnx.ml", keys_int64s=[3, 5], values_strings=["cats", "foxes"], default_string="?"),
+         helper.make_node("SequenceConstruct", ["word", "plural"], ["both"]), helper.make_node("SequenceConstruct", ["number", "number", "number"], ["thrice"])]
+graph = helper.make_graph(nodes, "words", [value("word", TensorProto.STRING, ["n"])],
+                          [value("plural", TensorProto.STRING, ["n"]), texts("both", TensorProto.STRING, None), texts("thrice", TensorProto.INT64, None)])
+os.makedirs(f"{out}/words", exist_ok=True)
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)], ir_version=8), f"{out}/words/model.onnx")
+
 with open(f"{out}/goldens.json", "w") as f:
     json.dump(goldens, f, indent=1)
