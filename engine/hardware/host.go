@@ -50,6 +50,7 @@ type GPU struct {
 	PCI    string // address, such as "0000:01:00.0"; empty off the PCI bus
 	Memory *int64
 	Driver string // kernel driver bound to it, empty if none
+	Neural bool   // it is a neural processor (NPU), which draws nothing
 }
 
 // A Platform is what was seen of one family of accelerators.

@@ -130,7 +130,9 @@ func linuxGPUs(fsys fs.FS) []GPU {
 		if !strings.HasPrefix(class, "0x03") && !strings.HasPrefix(class, "0x12") {
 			continue
 		}
-		gpus = append(gpus, linuxGPU(fsys, path.Join(dir, e.Name()), e.Name()))
+		g := linuxGPU(fsys, path.Join(dir, e.Name()), e.Name())
+		g.Neural = strings.HasPrefix(class, "0x12")
+		gpus = append(gpus, g)
 	}
 	return gpus
 }

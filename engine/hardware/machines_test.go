@@ -3,8 +3,11 @@ package hardware
 import (
 	"encoding/json"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,7 +29,7 @@ type summary struct {
 // it; the first lines of a record say where it is from.
 func TestMachines(t *testing.T) {
 	records, err := filepath.Glob("testdata/machines/*.txtar")
-	if err != nil || len(records) < 8 {
+	if err != nil || len(records) < 10 {
 		t.Fatalf("%d records, %v", len(records), err)
 	}
 	for _, record := range records {
@@ -68,7 +71,17 @@ func found(t *testing.T, record string) summary {
 		t.Fatal(err)
 	}
 	h := Host{OS: "linux", Arch: "amd64"}
-	readLinux(fsys, &h)
+	has := func(name string) bool { _, err := fs.Stat(fsys, name); return err == nil }
+	switch {
+	case has("sysctl"):
+		h.OS, h.Arch = "darwin", "arm64"
+		readDarwin(func(name string) string { return readAll(fsys, name) }, &h)
+	case has("registry"):
+		h.OS = "windows"
+		readWindows(exported(readAll(fsys, "registry")), &h)
+	default:
+		readLinux(fsys, &h)
+	}
 	s := summary{CPU: h.CPU, Memory: h.Memory, GPUs: h.GPUs, Platforms: map[Kind][]string{}}
 	for _, kind := range Order {
 		p := platform(kind, &h)
@@ -78,4 +91,41 @@ func found(t *testing.T, record string) summary {
 		}
 	}
 	return s
+}
+
+var registryValue = regexp.MustCompile(`^"([^"]+)"=(?:"(.*)"|dword:([0-9a-f]+)|qword:([0-9a-f]+))$`)
+
+// exported reads keys in the form of regedit's exports, qwords written like
+// dwords.
+func exported(text string) func(path string) []registryKey {
+	byPath := map[string]registryKey{}
+	var order []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			order = append(order, strings.Trim(line, "[]"))
+			byPath[order[len(order)-1]] = registryKey{}
+			continue
+		}
+		if m := registryValue.FindStringSubmatch(line); m != nil {
+			value := strings.ReplaceAll(m[2], `\\`, `\`)
+			if hex := m[3] + m[4]; hex != "" {
+				n, _ := strconv.ParseUint(hex, 16, 64)
+				value = strconv.FormatUint(n, 10)
+			}
+			byPath[order[len(order)-1]][strings.ToLower(m[1])] = value
+		}
+	}
+	return func(path string) []registryKey {
+		if k := byPath[path]; k != nil {
+			return []registryKey{k}
+		}
+		var out []registryKey
+		for _, name := range order {
+			if strings.HasPrefix(name, path+`\`) {
+				out = append(out, byPath[name])
+			}
+		}
+		return out
+	}
 }

@@ -45,7 +45,9 @@ func (p *Platform) seen(format string, args ...any) {
 
 func (p *Platform) anyGPU(h *Host) {
 	for _, g := range h.GPUs {
-		p.seen("%s, driver %s", g.Name, orNone(g.Driver))
+		if !g.Neural {
+			p.seen("%s, driver %s", g.Name, orNone(g.Driver))
+		}
 	}
 	if !p.Present {
 		p.Evidence = append(p.Evidence, "no GPU listed")
@@ -56,7 +58,11 @@ func (p *Platform) anyGPU(h *Host) {
 func (p *Platform) gpu(h *Host, vendor, reason, fix string) {
 	for _, g := range h.GPUs {
 		if g.Vendor == vendor {
-			p.seen("%s at %s, driver %s", g.Name, g.PCI, orNone(g.Driver))
+			at := ""
+			if g.PCI != "" {
+				at = " at " + g.PCI
+			}
+			p.seen("%s%s, driver %s", g.Name, at, orNone(g.Driver))
 		}
 	}
 	if !p.Present {
