@@ -138,6 +138,9 @@ func Load(data []byte) (*Tokenizer, error) {
 	if f.Model == nil {
 		return nil, errors.New("it has no model")
 	}
+	if err := f.bounded(); err != nil {
+		return nil, err
+	}
 	t := &Tokenizer{}
 	var err error
 	for _, step := range []func() error{
