@@ -19,6 +19,7 @@ type accelerator struct {
 	wrong  atomic.Int64 // added to each result of a model, not of the canary
 	opened atomic.Int64 // sessions, canaries' included
 	slow   func()       // called by each run; may be nil
+	last   atomic.Value // precision of the session that was opened last
 }
 
 func newAccelerator() *accelerator {
@@ -34,6 +35,7 @@ func (a *accelerator) Devices(context.Context) ([]hardware.Device, error) {
 
 func (a *accelerator) NewSession(ctx context.Context, m *engine.Model, file string, p engine.Plan) (engine.Session, error) {
 	a.opened.Add(1)
+	a.last.Store(p.Precision)
 	s, err := a.Fake.NewSession(ctx, m, file, p)
 	return &acceleratedSession{s, a, file}, err
 }
@@ -194,5 +196,27 @@ func TestAccelerator_simulatedOnlyWhenNamed(t *testing.T) {
 	}
 	if d.Best != "cpu" {
 		t.Errorf("best is %s", d.Best)
+	}
+}
+
+// A precision that no file has is asked of the devices: those that can't
+// compute in it are left, and sessions are not shared with others.
+func TestAccelerator_asked(t *testing.T) {
+	a := newAccelerator()
+	a.device.Precisions = []string{"fp32", "bf16"}
+	w := accelerated(t, a)
+	in := func(device, precision string) (engine.Inference, error) {
+		return w.Infer(t.Context(), engine.InferRequest{Model: "adder", Device: device, Precision: precision, Tensors: sums("1 2 3", "4 5 6")}, quiet)
+	}
+	for _, precision := range []string{"auto", "bf16"} {
+		out, err := in("cuda", precision)
+		must(t, err)
+		want := map[string]string{"auto": "fp32", "bf16": "bf16"}[precision]
+		if out.Device.Precision != want || a.last.Load() != want {
+			t.Errorf("%s: computed in %s, the session in %v; want %s", precision, out.Device.Precision, a.last.Load(), want)
+		}
+	}
+	if _, err := in("cpu", "bf16"); engine.Explain(err).Code != engine.ErrUnsupported {
+		t.Errorf("the processor computes in bf16: %v", err)
 	}
 }

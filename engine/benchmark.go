@@ -17,7 +17,7 @@ type BenchmarkRequest struct {
 	Workload   string   `json:"workload,omitempty" jsonschema:"description=server: open loop with random arrivals,enum=latency,enum=offline,enum=server,enum=cold_start,enum=memory,enum=fetch,enum=import,enum=accuracy,default=latency"`
 	Devices    []string `json:"devices,omitempty" jsonschema:"description=Ids or platforms,default=all"`
 	BatchSizes []int    `json:"batch_sizes,omitempty" jsonschema:"default=1"`
-	Precision  string   `json:"precision,omitempty" jsonschema:"enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
+	Precision  string   `json:"precision,omitempty" jsonschema:"enum=auto,enum=fp32,enum=fp16,enum=bf16,enum=int8,default=auto"`
 	Iterations int      `json:"iterations,omitempty" jsonschema:"default=200,minimum=1,maximum=100000"`
 	DurationS  float64  `json:"duration_s,omitempty" jsonschema:"description=Seconds per measurement,default=10,minimum=0.1,maximum=600"`
 	Warmup     *int     `json:"warmup,omitempty" jsonschema:"description=Runs before the first sample,default=10,minimum=0,maximum=1000"`

@@ -105,7 +105,10 @@ func (s *checkedSession) compare(ctx context.Context, in, out Tensors) (modelPro
 	o := s.e.open(s.m, cpu, func(time.Duration) {})
 	defer o.release()
 	original, allowed := s.m.original(s.file), tolerance(s.c.Precisions)
-	if original != s.file {
+	switch {
+	case s.c.asked != "":
+		allowed = tolerance([]string{s.c.asked})
+	case original != s.file:
 		allowed = tolerance([]string{"fp16"})
 	}
 	reference, err := o.Open(ctx, original)

@@ -11,9 +11,15 @@ import (
 )
 
 // chooseFor is choose for a model: of the devices on which it was measured,
-// the faster ones come first, unless the configuration prefers others.
-func (e *Engine) chooseFor(ctx context.Context, device string, m *loadedModel, file string) ([]candidate, error) {
+// the faster ones come first, unless the configuration prefers others. A
+// precision that no file needs to have is asked of the devices.
+func (e *Engine) chooseFor(ctx context.Context, device, precision string, m *loadedModel, file string) ([]candidate, error) {
 	cs, err := e.choose(ctx, device)
+	if precision == "bf16" {
+		for i := range cs {
+			cs[i].asked = precision
+		}
+	}
 	if err != nil || len(cs) == 1 {
 		return cs, err
 	}
@@ -67,6 +73,9 @@ func (e *Engine) predicted(c candidate, among []candidate, m *loadedModel, file 
 
 // unfit says why a model is not tried on a device.
 func (e *Engine) unfit(c candidate, m *loadedModel, file string, g Graph) error {
+	if c.asked != "" && !slices.Contains(c.Precisions, c.asked) {
+		return Errorf(ErrUnsupported, "%s does not compute in %s", c.ID, c.asked).WithHint("use precision auto; detect_hardware lists the precisions of each device")
+	}
 	if c.Kind == hardware.CPU {
 		return nil
 	}
@@ -85,6 +94,9 @@ func (e *Engine) unfit(c candidate, m *loadedModel, file string, g Graph) error 
 
 // precision is what a model is computed in on the device.
 func (c candidate) precision(g Graph) string {
+	if c.asked != "" {
+		return c.asked
+	}
 	if len(c.Precisions) == 0 || c.Kind == hardware.CPU || slices.Contains(c.Precisions, g.Precision) {
 		return g.Precision
 	}

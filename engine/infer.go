@@ -22,10 +22,10 @@ type InferRequest struct {
 	InputFile  string        `json:"input_file,omitempty" jsonschema:"description=.txt or .jsonl; an input per line"`
 	Parameters Object        `json:"parameters,omitzero" jsonschema:"description=The task's own; see docs://tasks/{task}"`
 	Device     string        `json:"device,omitempty" jsonschema:"description=auto or an id or platform from detect_hardware,default=auto"`
-	Precision  string        `json:"precision,omitempty" jsonschema:"description=auto takes model.onnx,enum=auto,enum=fp32,enum=fp16,enum=int8,default=auto"`
+	Precision  string        `json:"precision,omitempty" jsonschema:"description=auto: model.onnx,enum=auto,enum=fp32,enum=fp16,enum=bf16,enum=int8,default=auto"`
 	Mode       string        `json:"mode,omitempty" jsonschema:"enum=sync,enum=async,default=sync"`
 	Detail     string        `json:"detail,omitempty" jsonschema:"description=full: whole vectors and tensors,enum=concise,enum=full,default=concise"`
-	OutputFile string        `json:"output_file,omitempty" jsonschema:"description=Also write vectors as .npy under results://RUN/"`
+	OutputFile string        `json:"output_file,omitempty" jsonschema:"description=Also write vectors as .npy at results://RUN/"`
 	Explain    bool          `json:"explain,omitempty" jsonschema:"description=Show how the devices were ranked"`
 	Cancel     string        `json:"cancel,omitempty" jsonschema:"description=A run_id to cancel"`
 }
@@ -143,7 +143,7 @@ func (in *inferring) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	devices, err := in.e.chooseFor(ctx, in.r.Device, in.model, in.file)
+	devices, err := in.e.chooseFor(ctx, in.r.Device, in.r.Precision, in.model, in.file)
 	if err != nil {
 		return err
 	}

@@ -182,11 +182,12 @@ var exported = map[string]string{
 
 // precisionSuffixes are how exporters name the variants of a model.onnx.
 var precisionSuffixes = map[string][]string{
-	"fp32": {""}, "fp16": {"_fp16"}, "int8": {"_int8", "_quantized", "_uint8"},
+	"fp32": {""}, "fp16": {"_fp16"}, "int8": {"_int8", "_quantized", "_uint8"}, "bf16": {"_bf16", ""},
 }
 
 // OnnxFileFor returns the file to run for a precision: OnnxFile for "auto" or
-// "", else the variant beside it, such as model_int8.onnx.
+// "", else the variant beside it, such as model_int8.onnx. For bf16, which a
+// device may compute in by itself, it is the main file where there is none.
 func (m *Model) OnnxFileFor(precision string) (string, error) {
 	file, err := m.OnnxFile()
 	if err != nil || precision == "" || precision == "auto" {
@@ -194,7 +195,7 @@ func (m *Model) OnnxFileFor(precision string) (string, error) {
 	}
 	suffixes, ok := precisionSuffixes[precision]
 	if !ok {
-		return "", unknown(ErrInvalidArgument, "precision", precision, []string{"auto", "fp32", "fp16", "int8"})
+		return "", unknown(ErrInvalidArgument, "precision", precision, []string{"auto", "fp32", "fp16", "bf16", "int8"})
 	}
 	stem := strings.TrimSuffix(file, ".onnx")
 	for _, s := range suffixes {

@@ -54,7 +54,7 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 		return o.turned(s, g), nil
 	}
 	began := time.Now()
-	key := sessionKey{o.m.Root, file, o.c.provider.Name(), o.c.ID, o.threads, o.profilePrefix()}
+	key := sessionKey{o.m.Root, file, o.c.provider.Name(), o.c.ID, o.c.precision(g), o.threads, o.profilePrefix()}
 	var lease func()
 	s, hit, err := o.e.sessions.acquire(ctx, key, o.m.bytes(), func(ctx context.Context, room int64) (Session, error) {
 		if lease, err = o.e.lease(ctx, o.m); err != nil {

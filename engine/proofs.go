@@ -50,7 +50,11 @@ func deviceKey(c candidate) string {
 }
 
 func modelKey(c candidate, m *Model, file string) string {
-	return strings.Join([]string{deviceKey(c), m.Root, file}, "|")
+	key := strings.Join([]string{deviceKey(c), m.Root, file}, "|")
+	if c.asked != "" {
+		key += "|" + c.asked
+	}
+	return key
 }
 
 // canary returns the proof that a device computes right.

@@ -22,6 +22,7 @@ var priority = map[hardware.Kind]float64{
 type candidate struct {
 	hardware.Device
 	provider ExecutionProvider
+	asked    string // precision that it shall compute in whatever the file has; "" leaves it to both
 }
 
 // A Ranked is one device as it was considered.
@@ -79,7 +80,7 @@ func (e *Engine) survey(ctx context.Context) (all []candidate, missing map[hardw
 				missing[d.Kind] = denied(d.Kind)
 				continue
 			}
-			all = append(all, candidate{d, p})
+			all = append(all, candidate{Device: d, provider: p})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int {

@@ -9,9 +9,9 @@ import (
 
 // A sessionKey says what an open session is of. Equal keys share a session.
 type sessionKey struct {
-	root, file, provider, device string
-	threads                      int
-	profile                      string // where its profile goes; such a session is for one piece of work
+	root, file, provider, device, precision string
+	threads                                 int
+	profile                                 string // where its profile goes; such a session is for one piece of work
 }
 
 // A sessionCache is the first level of the model cache: sessions stay open for

@@ -77,7 +77,7 @@ func (b *benchmarking) devices(ctx context.Context) ([]candidate, error) {
 	}
 	var out []candidate
 	for _, d := range b.r.Devices {
-		cs, err := b.e.chooseFor(ctx, d, b.model, b.out.Model.File)
+		cs, err := b.e.chooseFor(ctx, d, b.r.Precision, b.model, b.out.Model.File)
 		if err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ func (e *Engine) Warm(ctx context.Context, model string) error {
 	if err != nil {
 		return err
 	}
-	devices, err := e.chooseFor(ctx, "", m, file)
+	devices, err := e.chooseFor(ctx, "", "", m, file)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ rounds, better 10.`,
 	f.StringVar(&r.Workload, "workload", "latency", "latency, offline, server, cold_start, memory, fetch, import or accuracy")
 	f.StringSliceVar(&r.Devices, "devices", []string{"all"}, "devices or platforms of detect")
 	f.IntSliceVar(&r.BatchSizes, "batch", []int{1}, "items per run")
-	f.StringVar(&r.Precision, "precision", "auto", "auto, fp32, fp16 or int8")
+	f.StringVar(&r.Precision, "precision", "auto", "auto, fp32, fp16, bf16 or int8")
 	f.IntVar(&r.Iterations, "iterations", 0, "samples wanted (default 200, or 10 where each loads the model)")
 	f.DurationVar(&b.duration, "duration", 10*time.Second, "stop a measurement after this long")
 	f.IntVar(&b.warmup, "warmup", 10, "runs before the first sample")

@@ -50,7 +50,7 @@ func (c *cli) infer() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&r.Task, "task", "", "Hugging Face task id (default: what the model's files say)")
 	f.StringVar(&r.Device, "device", "auto", "device or platform of detect")
-	f.StringVar(&r.Precision, "precision", "auto", "auto, fp32, fp16 or int8: which of the model's files to run")
+	f.StringVar(&r.Precision, "precision", "auto", "auto, fp32, fp16, bf16 or int8: which of the model's files to run")
 	f.StringVar(&r.InputFile, "input-file", "", ".txt or .jsonl file with one input per line")
 	f.StringVar(&r.OutputFile, "output-file", "", "also keep the vectors or first tensor under this .npy name")
 	f.StringVar(&parameters, "parameters", "", "JSON object of the task's own parameters")

@@ -18,3 +18,8 @@ func CPUName() string {
 	}
 	return runtime.GOARCH
 }
+
+// CPUHasBF16 asks the processor whether it multiplies in bfloat16.
+func CPUHasBF16() bool {
+	return cpuid.CPU.Supports(cpuid.AVX512BF16) || cpuid.CPU.Supports(cpuid.AMXBF16)
+}

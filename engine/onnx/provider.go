@@ -162,7 +162,7 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 		return nil, err
 	}
 	path := filepath.Join(m.Dir, filepath.FromSlash(file))
-	settings := p.settings(path)
+	settings := p.settings(path, plan.Precision)
 	s := &session{graphs: settings[p.as.Graphs] != "", relaid: settings[p.as.ChannelsLast] != "", precisions: p.as.Precisions, composites: map[string]composite{}}
 	bound, err := p.load(path, plan, device, settings)
 	if err != nil && s.graphs { // a model of which the processor computes some can't be recorded
@@ -187,13 +187,12 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 }
 
 // settings are those that the provider gets for a model.
-func (p *Provider) settings(path string) map[string]string {
-	out := maps.Clone(p.as.Options)
+func (p *Provider) settings(path, precision string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, p.as.Options)
+	maps.Copy(out, p.as.ByPrecision[precision])
 	if p.as.Graphs == "" && p.as.ChannelsLast == "" {
 		return out
-	}
-	if out == nil {
-		out = map[string]string{}
 	}
 	g := graphOf(path)
 	if p.as.Graphs != "" && canRecord(g) {

@@ -74,6 +74,10 @@ type Provider struct {
 	// channels last, as tensor cores have them; "" if there is none.
 	ChannelsLast string `json:"channels_last,omitempty"`
 
+	// ByPrecision are options that take the place of others where it is
+	// asked for.
+	ByPrecision map[string]map[string]string `json:"by_precision,omitempty"`
+
 	// Precisions are what the devices compute in.
 	Precisions []string `json:"precisions"`
 

@@ -49,7 +49,10 @@ func cored(to string, bytes int64, sha256 string) file {
 }
 
 // A Machine is what decides which packs there are.
-type Machine struct{ OS, Arch, CPUVendor string }
+type Machine struct {
+	OS, Arch, CPUVendor string
+	BF16                bool // the processor computes in bfloat16
+}
 
 // CPU is the row of the processor, which all others build on, or
 // ErrUnsupported where there are no libraries.
@@ -86,8 +89,9 @@ func Table(m Machine) ([]*Pack, error) {
 
 // openVINO is the plug-in where there is an Intel processor: it lists no
 // device on any other. There it is the whole build that came before plug-ins.
-// Its results are single precision: by itself OpenVINO takes bfloat16 on
-// processors that have it, and is then up to one percent off.
+// Its results are single precision unless bfloat16 is asked for: by itself
+// OpenVINO takes that on processors that have it, and is then up to one percent
+// off.
 func openVINO(cpu *Pack, m Machine) *Pack {
 	p := &Pack{
 		Name: "openvino", Kind: hardware.OpenVINO, License: "MIT and Apache-2.0",
@@ -103,7 +107,11 @@ func openVINO(cpu *Pack, m Machine) *Pack {
 			{"onnxruntime_ep_openvino/libtbb.so.12", "", 369313, "ac9518497a4f2cb6729792730f145ee58367316031511923fef263c9ac81ca61"},
 		})
 		p.Provider.Plugin = p.files[0].to
-		p.Provider.Options = map[string]string{"load_config": `{"CPU":{"INFERENCE_PRECISION_HINT":"f32"}}`}
+		p.Provider.Options = inferIn("f32")
+		if m.BF16 {
+			p.Provider.Precisions = append(p.Provider.Precisions, "bf16")
+			p.Provider.ByPrecision = map[string]map[string]string{"bf16": inferIn("bf16")}
+		}
 		return p
 	}
 	p.Version, p.pkg = "1.24.1", wheel("onnxruntime-openvino", "1.24.1", "cp311-cp311-manylinux_2_28_x86_64", 84430935, "3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8")
@@ -118,6 +126,11 @@ func openVINO(cpu *Pack, m Machine) *Pack {
 	})
 	p.Provider.Generic, p.Provider.Options = "OpenVINO", map[string]string{"device_type": "CPU", "precision": "FP32"}
 	return p
+}
+
+// inferIn are the plug-in's options for a type, as OpenVINO calls it.
+func inferIn(dtype string) map[string]string {
+	return map[string]string{"load_config": `{"CPU":{"INFERENCE_PRECISION_HINT":"` + dtype + `"}}`}
 }
 
 // cuda is the same build as the core's; its libraries must lie beside it.
@@ -205,4 +218,6 @@ func within(dir string, files []file) []file {
 }
 
 // Here is this machine.
-func Here() Machine { return Machine{runtime.GOOS, runtime.GOARCH, hardware.CPUVendor()} }
+func Here() Machine {
+	return Machine{runtime.GOOS, runtime.GOARCH, hardware.CPUVendor(), hardware.CPUHasBF16()}
+}
