@@ -164,6 +164,23 @@ func hashers() int { return runtime.GOMAXPROCS(0) }
 // leafBuffers holds buffers of maxBlock bytes.
 var leafBuffers = sync.Pool{New: func() any { b := make([]byte, maxBlock); return &b }}
 
+// smallBuffer is a size up to which a buffer of one's own costs less than a large
+// one that is shared, in bytes.
+const smallBuffer = 32 << 10
+
+// chunkBuffer returns a buffer for any of the chunks, and what gives it back.
+func chunkBuffer(chunks []chunk) (buf []byte, release func()) {
+	var most int64
+	for _, c := range chunks {
+		most = max(most, c.size)
+	}
+	if most <= smallBuffer {
+		return make([]byte, most), func() {}
+	}
+	b := leafBuffers.Get().(*[]byte) // the pool holds nothing else
+	return *b, func() { leafBuffers.Put(b) }
+}
+
 // runChunks is how many chunks one goroutine hashes before another may: enough
 // for opening the file not to matter.
 const runChunks = 4
@@ -229,13 +246,13 @@ func (s *Store) eachChunk(ctx context.Context, p string, chunks []chunk, fn func
 }
 
 func readChunks(ctx context.Context, f io.ReaderAt, chunks []chunk, from, to int, fn func(i int, data []byte) error) error {
-	buf := leafBuffers.Get().(*[]byte) // the pool holds nothing else
-	defer leafBuffers.Put(buf)
+	buf, release := chunkBuffer(chunks[from:to])
+	defer release()
 	for i := from; i < to; i++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		data := (*buf)[:chunks[i].size]
+		data := buf[:chunks[i].size]
 		if n, err := f.ReadAt(data, chunks[i].off); n < len(data) {
 			return errors.Join(io.ErrUnexpectedEOF, err)
 		}

@@ -26,9 +26,16 @@ func ask(t *testing.T, s *ipfsstore.Store, method, target string, headers ...str
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(name, value)
 	}
+	return answerOf(s.Gateway(), req, new(bytes.Buffer))
+}
+
+// answerOf sends a request to a handler. The answer is good until buf is used again.
+func answerOf(h http.Handler, req *http.Request, buf *bytes.Buffer) answer {
+	buf.Reset()
 	rec := httptest.NewRecorder()
-	s.Gateway().ServeHTTP(rec, req)
-	return answer{rec.Code, rec.Header(), rec.Body.Bytes()}
+	rec.Body = buf
+	h.ServeHTTP(rec, req)
+	return answer{rec.Code, rec.Header(), buf.Bytes()}
 }
 
 // An answer is what came back.

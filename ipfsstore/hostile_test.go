@@ -173,7 +173,7 @@ func TestFetch_hostileDAGs(t *testing.T) {
 	f := forge{t, make(map[cid.Cid][]byte)}
 	x := f.raw([]byte("x"))
 	big := make([]byte, 2<<20+1)
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		root *ipld.Link
 		want error
 	}{
@@ -221,9 +221,11 @@ func TestFetch_hostileDAGs(t *testing.T) {
 		"shard dot dot":    {f.shard(256, 0x22, named("0A..", x)), ipfsstore.ErrInvalidDAG},
 		"shard in shard":   {f.shard(256, 0x22, named("0A", f.dir(named("..", x)))), ipfsstore.ErrInvalidDAG},
 		"shard of a leaf":  {f.shard(256, 0x22, named("0A", x)), ipfsstore.ErrInvalidDAG},
-	} {
+	}
+	forged := storetest.Memory("forged", f.blocks)
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := openStore(t, storetest.Memory("forged", f.blocks))
+			s := openStore(t, forged)
 			_, err := s.Fetch(t.Context(), c.root.Cid.String(), ipfsstore.FetchOptions{})
 			if !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,21 +24,23 @@ const (
 	pacedStep   = 64 << 10
 )
 
-// pacedBlock returns the i-th block of sources that are paced.
-func pacedBlock(i int) []byte {
-	data := make([]byte, pacedBytes)
+// pacedBlock makes the i-th block of sources that are paced, in buf.
+func pacedBlock(i int, buf []byte) []byte {
 	if i == 0 {
-		data = data[:1<<10]
+		buf = buf[:1<<10]
 	}
-	binary.LittleEndian.PutUint64(data, uint64(i))
-	return data
+	binary.LittleEndian.PutUint64(buf, uint64(i))
+	return buf
 }
+
+// pacedBuffers are for blocks; but for what pacedBlock writes they are zeros.
+var pacedBuffers = sync.Pool{New: func() any { b := make([]byte, pacedBytes); return &b }}
 
 func pacedCIDs(t *testing.T) []cid.Cid {
 	t.Helper()
-	out := make([]cid.Cid, pacedBlocks+1)
+	out, buf := make([]cid.Cid, pacedBlocks+1), make([]byte, pacedBytes)
 	for i := range out {
-		sum := sha256.Sum256(pacedBlock(i))
+		sum := sha256.Sum256(pacedBlock(i, buf))
 		out[i] = cid.NewCidV1(cid.Raw, must(mh.Encode(sum[:], mh.SHA2_256))(t))
 	}
 	return out
@@ -63,7 +66,9 @@ func (p paced) Fetch(ctx context.Context, want []cid.Cid, sink func(cid.Cid, []b
 		if want[0] != c { // large blocks are asked for one by one
 			continue
 		}
-		block := pacedBlock(i)
+		buf := pacedBuffers.Get().(*[]byte) // the pool holds nothing else
+		defer pacedBuffers.Put(buf)
+		block := pacedBlock(i, *buf)
 		for left := len(block); left > 0; left -= pacedStep {
 			if err := p.limit.WaitN(ctx, min(left, pacedStep)); err != nil {
 				return err

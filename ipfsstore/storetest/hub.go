@@ -121,8 +121,10 @@ func sortedNames(files map[string][]byte) []string {
 }
 
 func gitHash(data []byte) string {
-	sum := sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(data)), data...)) //nolint:gosec // as above
-	return hex.EncodeToString(sum[:])
+	sum := sha1.New() //nolint:gosec // as above
+	fmt.Fprintf(sum, "blob %d\x00", len(data))
+	sum.Write(data)
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 func sha256Hex(data []byte) string {
