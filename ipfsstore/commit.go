@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/user"
 	"slices"
 	"time"
@@ -100,11 +101,7 @@ func (s *Store) syncStaged(set *commitSet) error {
 }
 
 func (s *Store) writeNodes(set *commitSet) error {
-	nodes, err := set.nodes.encode(set.root)
-	if err != nil {
-		return err
-	}
-	return writeFile(s.path("nodes", rootKey(set.root)+".car"), nodes)
+	return writeFile(s.path("nodes", rootKey(set.root)+".car"), func(w io.Writer) error { return set.nodes.encode(w, set.root) })
 }
 
 // writeRecord writes the metadata of a root whose files are all in place.

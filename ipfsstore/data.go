@@ -90,6 +90,9 @@ func bringData(ctx context.Context, nodes *nodeSet, t *tree, fetch nodeFetch) er
 		}
 		level = nil
 		for _, c := range here {
+			if c.Type() == cid.Raw {
+				continue
+			}
 			n, err := nodes.node(c)
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package ipfsstore_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"path/filepath"
@@ -207,5 +208,34 @@ func TestImport_rawRoot(t *testing.T) {
 	}
 	if r := ask(t, s, http.MethodGet, "/ipfs/"+d.small.String()+"?format=car"); !slices.Equal(carCIDs(t, r.body), []cid.Cid{d.small}) {
 		t.Errorf("%d", r.StatusCode)
+	}
+}
+
+// What is below documents is kept with them, and counts.
+func TestUsage_documents(t *testing.T) {
+	t.Parallel()
+	f := forge{t, make(map[cid.Cid][]byte)}
+	var below []*ipld.Link
+	for i := range 3 {
+		below = append(below, f.raw(stream(fmt.Sprint("below", i), mib)))
+	}
+	root := f.encode(func(m datamodel.MapAssembler) {
+		for i, l := range below {
+			qp.MapEntry(m, fmt.Sprint(i), link(l))
+		}
+	}).Cid
+	s := openStore(t)
+	a := must(s.Import(t.Context(), bytes.NewReader(f.car(root)), ipfsstore.AddOptions{Name: "documents"}))(t)
+	u := must(s.Usage(t.Context()))(t)
+	if u.Owned < 3*mib || u.Owned > 4*mib || u.Models[0].Owned != u.Owned {
+		t.Errorf("%+v", u)
+	}
+	for _, l := range below {
+		if r := ask(t, s, http.MethodGet, "/ipfs/"+l.Cid.String()+"?format=raw"); !bytes.Equal(r.body, f.blocks[l.Cid]) {
+			t.Errorf("%d, %d bytes", r.StatusCode, len(r.body))
+		}
+	}
+	if got := must(s.GC(t.Context(), ipfsstore.GCOptions{}))(t); got.Before != u.Owned || got.After != 0 || len(got.Removed) != 1 || got.Removed[0].Root != a.Root {
+		t.Errorf("%+v", got)
 	}
 }

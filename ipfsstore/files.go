@@ -1,6 +1,7 @@
 package ipfsstore
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -88,11 +89,14 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, append(data, '\n'))
+	return writeFile(path, func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	})
 }
 
-// writeFile replaces path by data in one step that survives a crash.
-func writeFile(path string, data []byte) (err error) {
+// writeFile replaces path by what write writes, in one step that survives a crash.
+func writeFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
@@ -102,8 +106,8 @@ func writeFile(path string, data []byte) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	_, err = f.Write(data)
-	if err == nil {
+	buf := bufio.NewWriterSize(f, 1<<16)
+	if err = errors.Join(write(buf), buf.Flush()); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {

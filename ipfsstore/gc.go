@@ -1,8 +1,10 @@
 package ipfsstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -25,6 +27,7 @@ type GCOptions struct {
 type Collected struct {
 	Before  int64 // what the store owned, see [Usage]
 	After   int64
+	Derived int64     // of what was made of models, see [Options], bytes that went
 	Removed []Removed // the longest unused first
 	Busy    int       // models left alone because a program has them open or fetches them
 }
@@ -37,8 +40,8 @@ type Removed struct {
 	UsedAt time.Time
 }
 
-// GC removes models, the longest unused first, until what the store owns is
-// within the limit. It leaves out what is pinned, what a program has open (see
+// GC removes what was made of models, then models, the longest unused first, until
+// what the store owns is within the limit. It leaves out what is pinned, what a program has open (see
 // [Store.Lease]) or fetches, and what would free nothing. Unfinished fetches are
 // removed like models.
 //
@@ -66,7 +69,9 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (Collected, error) {
 	if low == 0 {
 		low = o.MaxBytes
 	}
-	g.choose(out.Before - low)
+	out.Derived = g.shed(out.Before-low, o.DryRun)
+	out.After -= out.Derived
+	g.choose(out.After - low)
 	out.Busy = g.busy
 	for _, v := range g.victims {
 		if err := ctx.Err(); err != nil {
@@ -137,6 +142,40 @@ func (g *collector) release() {
 	}
 }
 
+// shed removes what was made of models that no program has open, until that has
+// freed so many bytes.
+func (g *collector) shed(want int64, dry bool) (freed int64) {
+	byUse := slices.SortedFunc(maps.Keys(g.m.derived), func(a, b string) int {
+		return cmp.Or(g.m.derived[a].used.Compare(g.m.derived[b].used), strings.Compare(a, b))
+	})
+	for _, root := range byUse {
+		if freed >= want || !g.shedOne(root, dry) {
+			continue
+		}
+		freed += g.m.derived[root].bytes
+		delete(g.m.derived, root)
+	}
+	return freed
+}
+
+func (g *collector) shedOne(root string, dry bool) bool {
+	if g.cat.roots[root] != nil {
+		release, err := tryAcquire(g.store.leaseFile(root))
+		if err != nil {
+			return false
+		}
+		defer release()
+	}
+	if dry {
+		return true
+	}
+	if err := g.store.dropDerived(root); err != nil {
+		g.store.log.Warn("make room", "derived", root, "error", err)
+		return false
+	}
+	return true
+}
+
 // choose finds victims that free so many bytes together, or all there are.
 func (g *collector) choose(want int64) {
 	g.held = make(map[string]func())
@@ -189,6 +228,7 @@ func (g *collector) without(v Removed) int64 {
 	if v.Name == "" {
 		return freed
 	}
+	freed += g.m.nodes[v.Root] + g.m.derived[v.Root].bytes
 	for _, key := range g.m.files[v.Root] {
 		b := g.m.blobs[key]
 		delete(b.users, v.Root)
@@ -202,7 +242,7 @@ func (g *collector) without(v Removed) int64 {
 // spare gives back the victims that free nothing, not even with the others.
 func (g *collector) spare() {
 	for i, v := range slices.Backward(g.victims) {
-		if g.m.parts[v.Root].bytes > 0 || slices.ContainsFunc(g.m.files[v.Root], func(key string) bool {
+		if g.m.parts[v.Root].bytes+g.m.nodes[v.Root]+g.m.derived[v.Root].bytes > 0 || slices.ContainsFunc(g.m.files[v.Root], func(key string) bool {
 			b := g.m.blobs[key]
 			return b.own && len(b.users) == 0
 		}) {

@@ -23,8 +23,14 @@ func (s *nodeSet) isAbsent(c cid.Cid) bool {
 
 // has reports whether a block is in the set.
 func (s *nodeSet) has(c cid.Cid) bool {
-	_, ok := s.get(c)
-	return ok
+	if _, sha := digestOf(c); !sha {
+		return true
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, held := s.data[c]
+	_, large := s.large[c]
+	return held || large
 }
 
 // lose notes that something of a file or folder is absent.

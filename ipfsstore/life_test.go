@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,6 +132,65 @@ func TestGC_freesWhatItSays(t *testing.T) {
 	got, err = s.GC(t.Context(), ipfsstore.GCOptions{})
 	if err != nil || len(got.Removed) != 2 || got.Removed[0].Bytes+got.Removed[1].Bytes != got.Before || got.After != 0 {
 		t.Errorf("both twins: %+v, %v", got, err)
+	}
+}
+
+// What was made of models counts, goes before any model, and goes with its model. It
+// stays while a program has the model open.
+func TestGC_derived(t *testing.T) {
+	t.Parallel()
+	derived := t.TempDir()
+	s := must(ipfsstore.Open(ipfsstore.Dir(lru(t, "a", "b", "c")), ipfsstore.Options{Derived: derived}))(t)
+	roots := map[string]string{"elsewhere": "elsewhere"} // one that no model is known for
+	for _, name := range []string{"a", "b", "c"} {
+		roots[name] = must(s.Info(t.Context(), name))(t).Root
+	}
+	for i, name := range []string{"b", "elsewhere", "c", "a"} { // as they were used
+		dir := filepath.Join(derived, roots[name])
+		writeTree(t, dir, map[string][]byte{"of/model.onnx": stream(name, mib)})
+		at := time.Now().Add(time.Duration(i-9) * time.Hour)
+		for _, p := range []string{filepath.Join(dir, "of", "model.onnx"), filepath.Join(dir, "of"), dir} {
+			if err := os.Chtimes(p, at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	left := func() string {
+		names, err := filepath.Glob(filepath.Join(derived, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range names {
+			for name, root := range roots {
+				if filepath.Base(p) == root {
+					names[i] = name
+				}
+			}
+		}
+		slices.Sort(names)
+		return strings.Join(names, " ")
+	}
+	u := must(s.Usage(t.Context()))(t)
+	if u.Owned != 7*mib || u.Derived != 4*mib || u.Models[0].Owned != 2*mib || u.Models[0].Shared != 0 {
+		t.Errorf("%+v", u)
+	}
+	release := must(s.Lease(t.Context(), roots["b"]))(t)
+	defer release()
+	for _, dry := range []bool{true, false} {
+		got := must(s.GC(t.Context(), ipfsstore.GCOptions{MaxBytes: 5 * mib, DryRun: dry}))(t)
+		if got.Before != 7*mib || got.After != 5*mib || got.Derived != 2*mib || len(got.Removed) != 0 {
+			t.Errorf("dry run %v: %+v", dry, got)
+		}
+		if want := map[bool]string{true: "a b c elsewhere", false: "a b"}[dry]; left() != want {
+			t.Errorf("dry run %v: left %q, want %q", dry, left(), want)
+		}
+	}
+	if err := s.Remove(t.Context(), "a", false); err != nil || left() != "b" {
+		t.Errorf("%v, left %q", err, left())
+	}
+	got := must(s.GC(t.Context(), ipfsstore.GCOptions{}))(t)
+	if got.After != 2*mib || got.Busy != 1 || left() != "b" {
+		t.Errorf("%+v, left %q", got, left())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -105,6 +106,14 @@ func (s *Store) dropParts(root string) error {
 	return os.RemoveAll(s.path("parts", root))
 }
 
+// dropDerived removes what was made of a model.
+func (s *Store) dropDerived(root string) error {
+	if s.derived == "" {
+		return nil
+	}
+	return os.RemoveAll(filepath.Join(s.derived, root))
+}
+
 // removeRoot takes a root out, but for what is left of a fetch: first what makes it visible, then its files. What
 // a crash leaves of them is rubbish for sweep and for the next Add or Fetch.
 func (s *Store) removeRoot(c *catalog, rec *rootRecord) error {
@@ -122,6 +131,7 @@ func (s *Store) removeRoot(c *catalog, rec *rootRecord) error {
 		syncDir(s.path("roots")), syncDir(s.path("names")),
 		os.RemoveAll(s.viewPath(rec.Root, "")),
 		removeFile(s.path("nodes", rec.Root+".car")), removeFile(s.path("used", rec.Root)),
+		s.dropDerived(rec.Root),
 	)
 	return errors.Join(err, s.dropBlobs(rec), s.relook(c, before))
 }

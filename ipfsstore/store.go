@@ -28,6 +28,11 @@ type Options struct {
 	// nearly that much after an Add, an Import or a Fetch, models are removed
 	// as [Store.GC] does. 0 is no limit.
 	MaxBytes int64
+	// Derived is a folder with what others make of models, such as copies that
+	// load quicker, in a folder named as the model's root for each; "" if there is
+	// none. It counts as the store's own, goes with the model, and before any
+	// model when room is made.
+	Derived string
 	// LimitRate is how many bytes a second may come from sources and origins,
 	// all fetches of this store together; 0 is no limit.
 	LimitRate int64
@@ -45,6 +50,7 @@ type Store struct {
 
 	maxBytes int64 // 0 is no limit
 	limit    limit
+	derived  string // see Options
 
 	catalog atomic.Pointer[catalog]
 	index   atomic.Pointer[blockIndex]
@@ -120,7 +126,7 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	s := &Store{dir: dir, sources: slices.Clone(o.Sources), origins: slices.Clone(o.Origins), log: o.Logger, maxBytes: o.MaxBytes, limit: newLimit(o.LimitRate), hashing: semaphore.NewWeighted(int64(hashers()))}
+	s := &Store{dir: dir, sources: slices.Clone(o.Sources), origins: slices.Clone(o.Origins), log: o.Logger, maxBytes: o.MaxBytes, derived: o.Derived, limit: newLimit(o.LimitRate), hashing: semaphore.NewWeighted(int64(hashers()))}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -15,7 +15,9 @@ type Usage struct {
 	Owned  int64 // what removing everything would free
 	Shared int64 // stored files that are the user's own too, by link or reference
 	Parts  int64 // of Owned: fetches that have not finished
-	Models []ModelUsage
+	// Derived are, of Owned, what was made of models; see [Options].
+	Derived int64
+	Models  []ModelUsage
 }
 
 // A ModelUsage is one model's part of it.
@@ -37,9 +39,7 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	}
 	m := s.measure(c)
 	out := Usage{Owned: m.owned(), Models: []ModelUsage{}}
-	for _, p := range m.parts {
-		out.Parts += p.bytes
-	}
+	out.Parts, out.Derived = sum(m.parts), sum(m.derived)
 	for _, b := range m.blobs {
 		if !b.own {
 			out.Shared += b.size
@@ -56,6 +56,7 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 			}
 		}
 		u.Shared = max(0, u.Bytes-u.Owned)
+		u.Owned += m.nodes[root] + m.derived[root].bytes
 		out.Models = append(out.Models, u)
 	}
 	slices.SortFunc(out.Models, func(a, b ModelUsage) int { return strings.Compare(a.Name+"\x00"+a.Root, b.Name+"\x00"+b.Root) })
@@ -70,8 +71,9 @@ type blobUse struct {
 	users map[string]bool
 }
 
-// A partUse is what the files of an unfinished fetch take.
-type partUse struct {
+// A folderUse is what the files of a folder take: of an unfinished fetch, or of what
+// was made of a model.
+type folderUse struct {
 	bytes int64
 	used  time.Time
 }
@@ -80,11 +82,16 @@ type partUse struct {
 type measurement struct {
 	blobs map[string]*blobUse
 	files map[string][]string // root -> CIDs of its files, each once
-	parts map[string]partUse  // by root
+	nodes map[string]int64    // by root: see nodesUse
+
+	parts, derived map[string]folderUse // by root
 }
 
 func (s *Store) measure(c *catalog) *measurement {
-	m := &measurement{blobs: make(map[string]*blobUse), files: make(map[string][]string), parts: s.measureParts()}
+	m := &measurement{
+		blobs: make(map[string]*blobUse), files: make(map[string][]string), nodes: make(map[string]int64),
+		parts: measureFolders(s.path("parts")), derived: measureFolders(s.derived),
+	}
 	views := make(map[string]uint64) // by CID: names that the store has for the file
 	for root, rec := range c.roots {
 		for i, f := range rec.Files {
@@ -111,7 +118,38 @@ func (s *Store) measure(c *catalog) *measurement {
 		b.disk = disk
 		b.own = b.own && err == nil && links <= views[key]+1
 	}
+	for root := range c.roots {
+		m.nodes[root] = s.nodesUse(root, m)
+	}
 	return m
+}
+
+// Nodes of files are a ten-thousandth of them, and not counted: a model of which the
+// files are the user's own is to be nothing that room can be made with. Documents
+// and what is below them are nodes too, and can be anything.
+const (
+	minNodes  = 64 << 10 // bytes that count
+	nodesPart = 1000     // of the bytes of files, that nodes of files have not
+)
+
+// nodesUse is what the nodes of a root take, if that counts.
+func (s *Store) nodesUse(root string, m *measurement) int64 {
+	var files int64
+	for _, key := range m.files[root] {
+		files += m.blobs[key].size
+	}
+	_, disk, err := diskUse(s.path("nodes", root+".car"))
+	if err != nil || disk < minNodes || disk < files/nodesPart {
+		return 0
+	}
+	return disk
+}
+
+func sum(folders map[string]folderUse) (n int64) {
+	for _, f := range folders {
+		n += f.bytes
+	}
+	return n
 }
 
 // owned is what removing everything would free.
@@ -122,21 +160,28 @@ func (m *measurement) owned() int64 {
 			n += b.disk
 		}
 	}
-	for _, p := range m.parts {
-		n += p.bytes
+	for _, bytes := range m.nodes {
+		n += bytes
 	}
-	return n
+	return n + sum(m.parts) + sum(m.derived)
 }
 
-func (s *Store) measureParts() map[string]partUse {
-	out := make(map[string]partUse)
-	entries, err := os.ReadDir(s.path("parts"))
+// measureFolders measures what is in each folder within dir, if there is one.
+func measureFolders(dir string) map[string]folderUse {
+	out := make(map[string]folderUse)
+	if dir == "" {
+		return out
+	}
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return out
 	}
 	for _, e := range entries {
-		var p partUse
-		_ = filepath.WalkDir(s.path("parts", e.Name()), func(name string, d fs.DirEntry, err error) error {
+		if strings.HasPrefix(e.Name(), ".") { // it is being made
+			continue
+		}
+		var p folderUse
+		_ = filepath.WalkDir(filepath.Join(dir, e.Name()), func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return nil //nolint:nilerr // it is being finished
 			}

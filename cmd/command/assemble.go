@@ -96,7 +96,7 @@ func (c *cli) assemble(o appOptions) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.store, err = ipfsstore.Open(filepath.Join(a.home, "store"), ipfsstore.Options{Sources: sources, Origins: origins, MaxBytes: int64(conf.IPFS.StoreMax), LimitRate: int64(conf.IPFS.LimitRate), Logger: a.log}); err != nil {
+	if a.store, err = ipfsstore.Open(filepath.Join(a.home, "store"), ipfsstore.Options{Sources: sources, Origins: origins, MaxBytes: int64(conf.IPFS.StoreMax), Derived: filepath.Join(a.home, "engine", "derived"), LimitRate: int64(conf.IPFS.LimitRate), Logger: a.log}); err != nil {
 		return nil, err
 	}
 	if a.db, err = benchdb.Open(filepath.Join(a.home, "benchdb"), benchdb.Options{

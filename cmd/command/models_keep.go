@@ -128,7 +128,7 @@ func (c *cli) modelsGC() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gc",
 		Short: "Make room: remove the longest unused models that are not pinned or in use",
-		Long:  "Make room: remove models, the longest unused first, until the store is within --max\n(or the setting ipfs.store_max: above 90 % of it, down to 75 %). What is pinned, open or\nbeing fetched stays, and so does what would free nothing.",
+		Long:  "Make room: remove copies of models that load quicker, then models, the longest unused\nfirst, until the store is within --max\n(or the setting ipfs.store_max: above 90 % of it, down to 75 %). What is pinned, open or\nbeing fetched stays, and so does what would free nothing.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(func(a *app) error {
 				marks, err := a.marks(limit)
@@ -171,10 +171,13 @@ func (c *cli) printCollected(got ipfsstore.Collected, dry bool) error {
 	}
 	if c.json {
 		return c.printJSON(map[string]any{
-			"before_bytes": got.Before, "after_bytes": got.After, "freed_bytes": got.Before - got.After, "removed": list, "busy": got.Busy, "dry_run": dry,
+			"before_bytes": got.Before, "after_bytes": got.After, "freed_bytes": got.Before - got.After, "derived_bytes": got.Derived, "removed": list, "busy": got.Busy, "dry_run": dry,
 		})
 	}
 	return c.table(func(w io.Writer) {
+		if got.Derived > 0 {
+			row(w, "(copies that load quicker)\t%s\t", humanBytes(got.Derived))
+		}
 		for _, r := range list {
 			name := r.Name
 			if name == "" {
@@ -192,10 +195,11 @@ func (c *cli) printCollected(got ipfsstore.Collected, dry bool) error {
 
 // usageInfo is what a store takes, as --json prints it.
 type usageInfo struct {
-	Owned  int64        `json:"owned_bytes"`
-	Shared int64        `json:"shared_bytes"`
-	Parts  int64        `json:"unfinished_bytes"`
-	Models []modelUsage `json:"models"`
+	Owned   int64        `json:"owned_bytes"`
+	Shared  int64        `json:"shared_bytes"`
+	Parts   int64        `json:"unfinished_bytes"`
+	Derived int64        `json:"derived_bytes"`
+	Models  []modelUsage `json:"models"`
 }
 
 type modelUsage struct {
@@ -211,14 +215,14 @@ func (c *cli) modelsUsage() *cobra.Command {
 	return &cobra.Command{
 		Use:   "du",
 		Short: "Say what models take on disk",
-		Long:  "Say what models take on disk: owned is what removing the model would free, shared\nwhat is also your own file, or another model's.",
+		Long:  "Say what models take on disk: owned is what removing the model would free, with the copies\nof it that load quicker (performance.layout_size), shared what is also your own file, or\nanother model's.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(func(a *app) error {
 				u, err := a.store.Usage(cmd.Context())
 				if err != nil {
 					return err
 				}
-				info := usageInfo{u.Owned, u.Shared, u.Parts, []modelUsage{}}
+				info := usageInfo{u.Owned, u.Shared, u.Parts, u.Derived, []modelUsage{}}
 				for _, m := range u.Models {
 					info.Models = append(info.Models, modelUsage{m.Name, m.Root, m.Bytes, m.Owned, m.Shared, m.Pinned})
 				}
@@ -238,6 +242,9 @@ func printUsage(w io.Writer, u usageInfo) {
 	}
 	if u.Parts > 0 {
 		row(w, "(unfinished fetches)\t%s\t%s\t\t", humanBytes(u.Parts), humanBytes(u.Parts))
+	}
+	if u.Derived > 0 {
+		row(w, "(copies that load quicker, in the above)\t%s\t\t\t", humanBytes(u.Derived))
 	}
 	row(w, "total\t\t%s\t%s\t", humanBytes(u.Owned), humanBytes(u.Shared))
 }
