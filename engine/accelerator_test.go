@@ -219,4 +219,8 @@ func TestAccelerator_asked(t *testing.T) {
 	if _, err := in("cpu", "bf16"); engine.Explain(err).Code != engine.ErrUnsupported {
 		t.Errorf("the processor computes in bf16: %v", err)
 	}
+	r := engine.BenchmarkRequest{Model: "adder", Devices: []string{"cpu"}, Precision: "bf16", Iterations: 5}
+	if _, err := w.Benchmark(t.Context(), r, quiet); engine.Explain(err).Code != engine.ErrUnsupported {
+		t.Errorf("the processor was measured in bf16: %v", err)
+	}
 }

@@ -54,6 +54,11 @@ func (x *measuring) loaded(d time.Duration) {
 }
 
 func (x *measuring) do(ctx context.Context, total int) error {
+	if x.m.c != nil {
+		if err := x.b.e.unfit(*x.m.c, x.b.model, x.b.out.Model.File, x.b.graph); err != nil {
+			return err
+		}
+	}
 	s, err := x.b.subject(ctx, x.m, x.o)
 	if err != nil {
 		return err
