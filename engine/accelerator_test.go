@@ -224,3 +224,24 @@ func TestAccelerator_asked(t *testing.T) {
 		t.Errorf("the processor was measured in bf16: %v", err)
 	}
 }
+
+// Benchmarks of all devices overrule the few runs of the first comparison.
+func TestAccelerator_benchmarked(t *testing.T) {
+	a := newAccelerator()
+	w := accelerated(t, a)
+	_, err := add(t, w, "cuda")
+	must(t, err)
+	var spin atomic.Int64
+	a.slow = func() { // from now on, as a GPU that others use
+		for range 2_000_000 {
+			spin.Add(1)
+		}
+	}
+	_, err = w.Benchmark(t.Context(), engine.BenchmarkRequest{Model: "adder", Devices: []string{"all"}, Iterations: 30}, quiet)
+	must(t, err)
+	out, err := add(t, w, "")
+	must(t, err)
+	if out.Device.ID != "cpu" || !strings.Contains(out.Device.Why, "measured") {
+		t.Errorf("ran on %s: %s", out.Device.ID, out.Device.Why)
+	}
+}

@@ -51,9 +51,12 @@ func (e *Engine) wish(c candidate) int {
 }
 
 // predicted is how long a run of the model takes on a device, in milliseconds,
-// by what was measured when an accelerator was compared with the processor;
-// nil where it was not.
+// by benchmarks if all of the devices have had one, else by what was measured
+// when an accelerator was compared with the processor; nil where it was not.
 func (e *Engine) predicted(c candidate, among []candidate, m *loadedModel, file string) *float64 {
+	if v := e.benchmarked(c, among, m, file); v != nil {
+		return v
+	}
 	if c.Kind != hardware.CPU {
 		if p, ok := e.proofs.model(c, &m.Model, file); ok && p.Right {
 			return &p.DeviceMS
@@ -67,6 +70,19 @@ func (e *Engine) predicted(c candidate, among []candidate, m *loadedModel, file 
 		if p, ok := e.proofs.model(other, &m.Model, file); ok && p.Right {
 			return &p.CPUMS
 		}
+	}
+	return nil
+}
+
+// benchmarked is the device's time if benchmarks measured every device.
+func (e *Engine) benchmarked(c candidate, among []candidate, m *loadedModel, file string) *float64 {
+	for _, other := range among {
+		if _, ok := e.proofs.run(other, &m.Model, file); !ok {
+			return nil
+		}
+	}
+	if v, ok := e.proofs.run(c, &m.Model, file); ok {
+		return &v
 	}
 	return nil
 }

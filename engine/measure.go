@@ -145,9 +145,23 @@ func (x *measuring) measured(ctx context.Context, m Measurement, s subject) {
 		n := s.bytes.Load()
 		x.res.Bytes, x.row.Bytes = &n, &n
 	}
+	x.learn(ctx)
 	x.addPhases()
 	x.addLoads()
 	x.b.series(x.res.ResultID, m)
+}
+
+// enough samples of single runs tell which device is best for the model.
+const enough = 30
+
+// learn keeps how long a run takes, if that is what was measured.
+func (x *measuring) learn(ctx context.Context) {
+	if x.m.c == nil || x.m.batch != 1 || x.res.Samples < enough || x.b.r.Workload != "latency" || subjectOf(x.b.workload) != SubjectModel {
+		return
+	}
+	if err := x.b.e.proofs.setRun(*x.m.c, &x.b.model.Model, x.b.out.Model.File, x.res.LatencyMS.P50); err != nil {
+		x.b.e.log.ErrorContext(ctx, "what was found out about a device can't be kept", "error", err)
+	}
 }
 
 // addPhases notes where the time of a run went, where a pipeline tells.

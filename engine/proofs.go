@@ -25,6 +25,7 @@ type proofFile struct {
 	Canaries map[string]canaryProof `json:"canaries"`
 	Models   map[string]modelProof  `json:"models"`
 	Plans    map[string]tuned       `json:"plans"`
+	Runs     map[string]float64     `json:"runs"` // by model and device, the median of a benchmark's runs in milliseconds
 }
 
 type canaryProof struct {
@@ -93,6 +94,18 @@ func (p *proofs) setPlan(c candidate, m *Model, v tuned) error {
 	return p.change(func(f *proofFile) { f.Plans[modelKey(c, m, "")] = v })
 }
 
+// run returns how long a benchmark found a run to take, in milliseconds.
+func (p *proofs) run(c candidate, m *Model, file string) (float64, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, ok := p.read().Runs[modelKey(c, m, file)]
+	return v, ok
+}
+
+func (p *proofs) setRun(c candidate, m *Model, file string, ms float64) error {
+	return p.change(func(f *proofFile) { f.Runs[modelKey(c, m, file)] = ms })
+}
+
 // read returns what is known; p.mu is held. A file that can't be read is as
 // good as none: everything is then proved again.
 func (p *proofs) read() *proofFile {
@@ -108,6 +121,9 @@ func (p *proofs) read() *proofFile {
 	}
 	if f.Models == nil {
 		f.Models = map[string]modelProof{}
+	}
+	if f.Runs == nil {
+		f.Runs = map[string]float64{}
 	}
 	if f.Plans == nil {
 		f.Plans = map[string]tuned{}
