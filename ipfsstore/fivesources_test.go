@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/ipfsstore/storetest"
@@ -61,5 +63,55 @@ func TestFetch_fiveSources(t *testing.T) {
 	}
 	if lies.Load() != 1 {
 		t.Errorf("the liar was asked %d times, want once", lies.Load())
+	}
+}
+
+// A tally counts how often each block is asked for.
+type tally struct {
+	ipfsstore.Source
+
+	mu    sync.Mutex
+	asked map[cid.Cid]int
+}
+
+func (s *tally) Fetch(ctx context.Context, want []cid.Cid, sink func(cid.Cid, []byte) error) error {
+	s.mu.Lock()
+	for _, c := range want {
+		s.asked[c]++
+	}
+	s.mu.Unlock()
+	return s.Source.Fetch(ctx, want, sink)
+}
+
+// Who fetches what another is fetching, in the same program or in another one, joins
+// in: each block comes once.
+func TestFetch_atOnce(t *testing.T) {
+	t.Parallel()
+	from, root := origin(t)
+	source := &tally{Source: gateway(t, "one", from), asked: make(map[cid.Cid]int)}
+	dir := filepath.Join(t.TempDir(), "store")
+	var g errgroup.Group
+	for range 2 {
+		s := openStoreIn(t, dir, source)
+		for range 3 {
+			g.Go(func() error {
+				f, err := s.Fetch(t.Context(), root, ipfsstore.FetchOptions{})
+				if err == nil {
+					sameTree(t, f.Artifact, modelFiles())
+				}
+				return err
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if len(source.asked) < 8 {
+		t.Errorf("%d blocks were asked for", len(source.asked))
+	}
+	for c, n := range source.asked {
+		if n != 1 {
+			t.Errorf("block %s was asked for %d times", c, n)
+		}
 	}
 }

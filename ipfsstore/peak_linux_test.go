@@ -132,6 +132,8 @@ type generated struct {
 
 const genChunk = 1 << 20
 
+var genBuffers = sync.Pool{New: func() any { b := make([]byte, genChunk); return &b }}
+
 func fillChunk(i int, buf []byte) {
 	var seed [32]byte
 	binary.LittleEndian.PutUint64(seed[:], uint64(i))
@@ -191,9 +193,10 @@ func (g *generated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	buf := make([]byte, genChunk)
-	fillChunk(i, buf)
-	_, _ = w.Write(buf) // as above
+	buf := genBuffers.Get().(*[]byte) // the pool holds nothing else
+	defer genBuffers.Put(buf)
+	fillChunk(i, *buf)
+	_, _ = w.Write(*buf) // as above
 }
 
 // copyTo writes the whole file.
@@ -211,11 +214,7 @@ func (g *generated) copyTo(w io.Writer) error {
 func TestPeak_largeFile(t *testing.T) {
 	t.Parallel() // it takes long, and waits much
 	program, dir := withoutRace(t), t.TempDir()
-	chunks := 320 // more than the memory that is allowed
-	if os.Getenv("STRESS") == "1" {
-		chunks = 8 << 10
-	}
-	g := newGenerated(t, chunks)
+	g := newGenerated(t, times(8<<10)) // more than the memory that is allowed
 	srv := httptest.NewServer(g)
 	defer srv.Close()
 	fetched := filepath.Join(dir, "fetched")
