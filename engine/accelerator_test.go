@@ -223,6 +223,14 @@ func TestAccelerator_asked(t *testing.T) {
 	if _, err := w.Benchmark(t.Context(), r, quiet); engine.Explain(err).Code != engine.ErrUnsupported {
 		t.Errorf("the processor was measured in bf16: %v", err)
 	}
+	r.Devices = []string{"all"}
+	b, err := w.Benchmark(t.Context(), r, quiet)
+	must(t, err)
+	for _, res := range b.Results {
+		if (res.Error == nil) != (res.Device == "cuda:0") {
+			t.Errorf("%s in bf16: %v", res.Device, res.Error)
+		}
+	}
 }
 
 // Benchmarks of all devices overrule the few runs of the first comparison.

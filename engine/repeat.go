@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -23,7 +24,8 @@ type repeated struct {
 // A place is where a session keeps the values of one run.
 type place struct {
 	Kept
-	in Session // that was given the inputs; nil before
+	in     Session // that was given the inputs; nil before
+	vacant Session // that keeps nothing; nil if none was seen
 }
 
 // run runs the session of the file.
@@ -39,12 +41,20 @@ func (r *repeated) run(ctx context.Context, s Sessions) error {
 	}
 	p := r.take()
 	defer r.give(p)
+	if p.vacant == session {
+		_, err = session.Run(ctx, r.in)
+		return err
+	}
 	if p.in == session {
 		_, err = keeper.RunKept(ctx, nil, Kept{Take: p.Hold, Keep: p.Keep})
 		return err
 	}
-	if _, err = keeper.RunKept(ctx, r.in, p.Kept); err == nil {
+	switch _, err = keeper.RunKept(ctx, r.in, p.Kept); {
+	case err == nil:
 		p.in = session
+	case errors.Is(err, ErrUnsupported): // the session that it stands for is no Keeper
+		p.vacant = session
+		_, err = session.Run(ctx, r.in)
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func (b *benchmarking) preparePipeline(ctx context.Context) error {
 // devices lists what to measure on.
 func (b *benchmarking) devices(ctx context.Context) ([]candidate, error) {
 	if len(b.r.Devices) == 1 && b.r.Devices[0] == "all" {
-		return b.e.choose(ctx, "auto")
+		return b.e.chooseFor(ctx, "auto", b.r.Precision, b.model, b.out.Model.File)
 	}
 	var out []candidate
 	for _, d := range b.r.Devices {
