@@ -3,7 +3,6 @@ package ipfsstore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os/user"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
 )
 
 // A commitSet is everything that makes a root part of the store.
@@ -74,10 +74,11 @@ func (s *Store) place(ctx context.Context, set *commitSet) (Artifact, error) {
 	}
 	set.discard() // now: removing a staged link changes its file's times
 	touched := time.Now()
-	if err := errors.Join(links.syncDirs(), s.writeNodes(set)); err != nil {
-		return Artifact{}, err
-	}
-	if err := settle(ctx, touched); err != nil {
+	var g errgroup.Group // the record is what comes after all of them
+	g.Go(links.syncDirs)
+	g.Go(func() error { return s.writeNodes(set) })
+	g.Go(func() error { return settle(ctx, touched) })
+	if err := g.Wait(); err != nil {
 		return Artifact{}, err
 	}
 	rec := s.newRecord(c, set, links)

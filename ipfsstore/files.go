@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A fileStat is what is compared before a stored file is used.
@@ -75,12 +77,26 @@ func syncFiles(dir string, files []string) error {
 			return err
 		}
 	}
-	for _, f := range files {
-		if err := syncFile(f); err != nil && !errors.Is(err, fs.ErrPermission) { // another's file, linked: read-only to us
-			return err
+	return eachAtOnce(files, func(f string) error {
+		err := syncFile(f)
+		if errors.Is(err, fs.ErrPermission) { // another's file, linked: read-only to us
+			return nil
 		}
+		return err
+	})
+}
+
+// syncsAtOnce is how many files are flushed at once: the journal writes what several
+// wait for in one go.
+const syncsAtOnce = 8
+
+func eachAtOnce(paths []string, sync func(string) error) error {
+	var g errgroup.Group
+	g.SetLimit(syncsAtOnce)
+	for _, p := range paths {
+		g.Go(func() error { return sync(p) })
 	}
-	return nil
+	return g.Wait()
 }
 
 // writeJSON replaces path by v in one step that survives a crash.

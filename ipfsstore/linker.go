@@ -201,12 +201,7 @@ func (l *linker) syncDirs() error {
 			return err
 		}
 	}
-	for _, d := range dirs {
-		if err := syncDir(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachAtOnce(dirs, syncDir)
 }
 
 // records are the records of the model's files. Linking has changed the files'
