@@ -19,6 +19,8 @@ type accelerator struct {
 	wrong  atomic.Int64 // added to each result of a model, not of the canary
 	opened atomic.Int64 // sessions, canaries' included
 	slow   func()       // called by each run; may be nil
+	room   int64        // how many sessions it has memory for; 0 is any number
+	held   atomic.Int64 // sessions that are open
 	last   atomic.Value // precision of the session that was opened last
 }
 
@@ -36,6 +38,10 @@ func (a *accelerator) Devices(context.Context) ([]hardware.Device, error) {
 func (a *accelerator) NewSession(ctx context.Context, m *engine.Model, file string, p engine.Plan) (engine.Session, error) {
 	a.opened.Add(1)
 	a.last.Store(p.Precision)
+	if n := a.held.Add(1); a.room > 0 && n > a.room {
+		a.held.Add(-1)
+		return nil, engine.Errorf(engine.ErrOutOfMemory, "the device has no memory left")
+	}
 	s, err := a.Fake.NewSession(ctx, m, file, p)
 	return &acceleratedSession{s, a, file}, err
 }
@@ -44,6 +50,11 @@ type acceleratedSession struct {
 	engine.Session
 	a    *accelerator
 	file string
+}
+
+func (s *acceleratedSession) Close() error {
+	s.a.held.Add(-1)
+	return s.Session.Close()
 }
 
 func (s *acceleratedSession) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, error) {
@@ -251,5 +262,29 @@ func TestAccelerator_benchmarked(t *testing.T) {
 	must(t, err)
 	if out.Device.ID != "cpu" || !strings.Contains(out.Device.Why, "measured") {
 		t.Errorf("ran on %s: %s", out.Device.ID, out.Device.Why)
+	}
+}
+
+// A device with memory for one model has the idle one make room for the next.
+func TestAccelerator_full(t *testing.T) {
+	a := newAccelerator()
+	w := accelerated(t, a)
+	other := enginetest.Add()
+	other.Producer = "another" // so that it is another file
+	w.add(t, "other", other)
+	_, err := add(t, w, "cuda") // after the canary
+	must(t, err)
+	a.room = 1
+	for range 2 {
+		for _, model := range []string{"other", "adder"} {
+			out, err := w.Infer(t.Context(), engine.InferRequest{Model: model, Device: "cuda", Tensors: sums("1 2 3", "4 5 6")}, quiet)
+			must(t, err)
+			if out.Device.ID != "cuda:0" {
+				t.Errorf("%s ran on %+v", model, out.Device)
+			}
+		}
+	}
+	if n := a.held.Load(); n != 1 {
+		t.Errorf("%d sessions are open", n)
 	}
 }

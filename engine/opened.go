@@ -57,8 +57,10 @@ func (o *opened) Open(ctx context.Context, file string) (Session, error) {
 	key := sessionKey{o.m.Root, file, o.c.provider.Name(), o.c.ID, o.c.precision(g), o.threads, o.profilePrefix()}
 	var lease func()
 	s, hit, err := o.e.sessions.acquire(ctx, key, o.m.bytes(), func(ctx context.Context, room int64) (Session, error) {
-		if lease, err = o.e.lease(ctx, o.m); err != nil {
-			return nil, err
+		if lease == nil { // it may be opened a second time
+			if lease, err = o.e.lease(ctx, o.m); err != nil {
+				return nil, err
+			}
 		}
 		s, err := o.newSession(ctx, file, Plan{Device: o.c.Device, Precision: o.c.precision(g), BatchSize: 1, Threads: o.threads, Memory: room, Profile: key.profile})
 		if err != nil || o.c.Kind == hardware.CPU {

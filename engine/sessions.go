@@ -70,7 +70,7 @@ func (c *sessionCache) acquire(ctx context.Context, key sessionKey, bytes int64,
 	c.mu.Unlock()
 	closeAll(evicted) //nolint:errcheck // they are given up either way
 	if fits {
-		e.s, e.err = open(ctx, room)
+		e.s, e.err = c.openIn(ctx, key, e, room, open)
 	} else {
 		e.err = c.full(bytes)
 	}
@@ -80,6 +80,31 @@ func (c *sessionCache) acquire(ctx context.Context, key sessionKey, bytes int64,
 		return nil, false, e.err
 	}
 	return e, false, nil
+}
+
+// openIn opens a session. A device that has no memory left, of which only its
+// driver knows, is rid of the sessions that are idle there, and tried again.
+func (c *sessionCache) openIn(ctx context.Context, key sessionKey, e *cachedSession, room int64, open func(ctx context.Context, room int64) (Session, error)) (Session, error) {
+	s, err := open(ctx, room)
+	if !errors.Is(err, ErrOutOfMemory) {
+		return s, err
+	}
+	c.mu.Lock()
+	var idle []*cachedSession
+	for k, other := range c.open {
+		if k.device == key.device && other.users == 0 {
+			delete(c.open, k)
+			other.gone = true
+			idle = append(idle, other)
+		}
+	}
+	room, _ = c.room(e)
+	c.mu.Unlock()
+	if len(idle) == 0 {
+		return nil, err
+	}
+	closeAll(idle) //nolint:errcheck // they are given up either way
+	return open(ctx, room)
 }
 
 // await waits for a session that another call is opening.
