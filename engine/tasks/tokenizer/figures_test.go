@@ -58,7 +58,7 @@ func timeTheirs(t *testing.T, dir string) []float64 {
 		t.Fatal(err)
 	}
 	var all []float64
-	for _, word := range strings.Fields(string(out)) {
+	for word := range strings.FieldsSeq(string(out)) {
 		var x float64
 		if _, err := fmt.Sscan(word, &x); err != nil {
 			t.Fatal(err)
