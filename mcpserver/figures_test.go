@@ -67,7 +67,7 @@ func cancelFigure(t *testing.T) {
 		<-e.started
 		start := time.Now()
 		c.send(fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, i+1))
-		_ = <-e.ended // it was taken back
+		<-e.ended //nolint:errcheck // it was taken back
 		took = append(took, time.Since(start))
 	}
 	c.close()
