@@ -178,6 +178,18 @@ func TestMigrate_killed(t *testing.T) {
 	t.Logf("%d workers were killed before they answered", killed)
 }
 
+// A file that DuckDB was killed while it made it has no data, and is made again.
+func TestOpen_cutShort(t *testing.T) {
+	for _, length := range []int{0, 100, 4096, 8192, 12288} {
+		db := openDB(t, t.TempDir())
+		record(t, db, Batch{Inferences: []Inference{inference("m")}})
+		if err := os.WriteFile(filepath.Join(db.dir, databaseFile), make([]byte, length), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantSQL(t, db, "select count(*) as n from inferences", `{"n":1}`)
+	}
+}
+
 // killWorker starts a worker, kills it after a while, and reports whether it
 // was still at work.
 func killWorker(t testing.TB, db *DB, after time.Duration) bool {

@@ -74,7 +74,11 @@ func lock(ctx context.Context, exclusive bool) (func(), error) {
 // open opens the database; what DuckDB says of another holder becomes
 // ErrLocked with its process id.
 func (w *worker) open(parameters string) (*sql.DB, error) {
-	db, err := sql.Open(w.o.Driver, databaseFile+parameters)
+	return w.openFile(databaseFile + parameters)
+}
+
+func (w *worker) openFile(name string) (*sql.DB, error) {
+	db, err := sql.Open(w.o.Driver, name)
 	if err == nil {
 		db.SetMaxOpenConns(1)
 		err = db.Ping() //nolint:noctx // opening a file can't be cancelled; the process is killed

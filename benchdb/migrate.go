@@ -46,6 +46,9 @@ func (w *worker) openMigrated(ctx context.Context) (*sql.DB, error) {
 
 // openAt opens the database for writing and brings it to a schema, up or down.
 func (w *worker) openAt(ctx context.Context, schema int) (*sql.DB, error) {
+	if err := w.ensure(); err != nil {
+		return nil, err
+	}
 	db, err := w.open("")
 	if err != nil {
 		return nil, err
@@ -69,6 +72,35 @@ func (w *worker) openAt(ctx context.Context, schema int) (*sql.DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// headers is how long a DuckDB file is that has no data, in bytes: three headers.
+const headers = 3 * 4096
+
+// ensure makes a database where there is none with data, under another name
+// first: DuckDB writes a new file in pieces, and can't open one of which it was
+// killed before the last. The lock of this package is held.
+func (w *worker) ensure() error {
+	if size(databaseFile) > headers || size(databaseFile+".wal") > 0 {
+		return nil
+	}
+	const fresh = databaseFile + ".new"
+	for _, name := range []string{fresh, fresh + ".wal"} { // of a worker that was killed
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	db, err := w.openFile(fresh)
+	if err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return fmt.Errorf("make the database: %w", err)
+	}
+	if err := os.Rename(fresh, databaseFile); err != nil {
+		return err
+	}
+	return syncDir(".")
 }
 
 // version is the schema that a database has, 0 if it is empty.
