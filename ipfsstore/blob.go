@@ -168,22 +168,14 @@ var leafBuffers = sync.Pool{New: func() any { b := make([]byte, maxBlock); retur
 // one that is shared, in bytes.
 const smallBuffer = 32 << 10
 
-// chunkBuffer returns a buffer for any of the chunks, and what gives it back.
-func chunkBuffer(chunks []chunk) (buf []byte, release func()) {
-	var most int64
-	for _, c := range chunks {
-		most = max(most, c.size)
-	}
-	if most <= smallBuffer {
-		return make([]byte, most), func() {}
+// chunkBuffer returns a buffer for size bytes of a chunk, and what gives it back.
+func chunkBuffer(size int64) (buf []byte, release func()) {
+	if size <= smallBuffer {
+		return make([]byte, size), func() {}
 	}
 	b := leafBuffers.Get().(*[]byte) // the pool holds nothing else
 	return *b, func() { leafBuffers.Put(b) }
 }
-
-// runChunks is how many chunks one goroutine hashes before another may: enough
-// for opening the file not to matter.
-const runChunks = 4
 
 // hashBlob reports whether the file at p is the blob of fileCID, as far as in has
 // it looked at.
@@ -224,19 +216,19 @@ var errStop = errors.New("stop")
 // eachChunk reads the chunks of the file at p, several at once, and hands each
 // to fn.
 func (s *Store) eachChunk(ctx context.Context, p string, chunks []chunk, fn func(i int, data []byte) error) error {
+	f, err := os.Open(p)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	g, gctx := errgroup.WithContext(ctx)
-	for start := 0; start < len(chunks); start += runChunks {
+	for i, c := range chunks {
 		if s.hashing.Acquire(gctx, 1) != nil {
 			break // g.Wait or ctx says why
 		}
 		g.Go(func() error {
 			defer s.hashing.Release(1)
-			f, err := os.Open(p)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			return readChunks(gctx, f, chunks, start, min(start+runChunks, len(chunks)), fn)
+			return readChunk(f, c, func(data []byte) error { return fn(i, data) })
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -245,20 +237,12 @@ func (s *Store) eachChunk(ctx context.Context, p string, chunks []chunk, fn func
 	return ctx.Err()
 }
 
-func readChunks(ctx context.Context, f io.ReaderAt, chunks []chunk, from, to int, fn func(i int, data []byte) error) error {
-	buf, release := chunkBuffer(chunks[from:to])
+func readChunk(f io.ReaderAt, c chunk, fn func(data []byte) error) error {
+	buf, release := chunkBuffer(c.size)
 	defer release()
-	for i := from; i < to; i++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		data := buf[:chunks[i].size]
-		if n, err := f.ReadAt(data, chunks[i].off); n < len(data) {
-			return errors.Join(io.ErrUnexpectedEOF, err)
-		}
-		if err := fn(i, data); err != nil {
-			return err
-		}
+	data := buf[:c.size]
+	if n, err := f.ReadAt(data, c.off); n < len(data) {
+		return errors.Join(io.ErrUnexpectedEOF, err)
 	}
-	return nil
+	return fn(data)
 }

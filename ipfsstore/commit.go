@@ -77,7 +77,9 @@ func (s *Store) place(ctx context.Context, set *commitSet) (Artifact, error) {
 	var g errgroup.Group // the record is what comes after all of them
 	g.Go(links.syncDirs)
 	g.Go(func() error { return s.writeNodes(set) })
-	g.Go(func() error { return settle(ctx, touched) })
+	if set.references() || !s.stamps() {
+		g.Go(func() error { return settle(ctx, touched) })
+	}
 	if err := g.Wait(); err != nil {
 		return Artifact{}, err
 	}
@@ -89,6 +91,17 @@ func (s *Store) place(ctx context.Context, set *commitSet) (Artifact, error) {
 		return Artifact{}, err
 	}
 	return s.artifact(c, c.roots[rec.Root]), nil
+}
+
+// references reports whether files of set stay where they are, on whatever file
+// system that is.
+func (set *commitSet) references() bool {
+	for _, f := range set.staged {
+		if f.storage == Reference {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Store) syncStaged(set *commitSet) error {

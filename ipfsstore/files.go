@@ -41,6 +41,35 @@ type byteRange struct{ from, to int64 }
 // write to a file gets a later time than the one that was recorded.
 var clockTick = cmp.Or(fileClock()*3/2, slowTick)
 
+// fineStamps reports whether any two changes of a file on dir's file system get
+// different times if someone looked at the file in between, however soon after
+// each other they come: Linux does so from 6.13 on, on most file systems
+// (Documentation/filesystems/multigrain-ts.rst). It is tried out on a file.
+func fineStamps(dir string) bool {
+	f, err := os.CreateTemp(dir, ".stamps-*")
+	if err != nil {
+		return false
+	}
+	defer func() { _, _ = f.Close(), os.Remove(f.Name()) }()
+	last, err := fstat(f)
+	for i := range stampTries {
+		if err != nil {
+			return false
+		}
+		err = f.Chmod(0o600 &^ fs.FileMode(i%2<<7)) // readable and writable, or only readable
+		now, statErr := fstat(f)
+		if now.Ctime == last.Ctime {
+			return false
+		}
+		last, err = now, errors.Join(err, statErr)
+	}
+	return err == nil
+}
+
+// stampTries is how many changes fineStamps makes: too many to meet a new step
+// of a coarse clock each time.
+const stampTries = 16
+
 // slowTick is the clockTick where the system does not tell its clock's step.
 const slowTick = 20 * time.Millisecond
 

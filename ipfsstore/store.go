@@ -57,6 +57,7 @@ type Store struct {
 	reload  sync.Mutex          // held while catalog or index is made anew
 	hashing *semaphore.Weighted // bounds the goroutines that hash files
 	liars   sync.Map            // sources that sent a wrong block, not asked again; see fetcher
+	stamps  func() bool         // see fineStamps
 	touched sync.Map            // root -> time.Time of the last write of its use
 }
 
@@ -127,6 +128,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 	}
 	s := &Store{dir: dir, sources: slices.Clone(o.Sources), origins: slices.Clone(o.Origins), log: o.Logger, maxBytes: o.MaxBytes, derived: o.Derived, limit: newLimit(o.LimitRate), hashing: semaphore.NewWeighted(int64(hashers()))}
+	s.stamps = sync.OnceValue(func() bool { return fineStamps(s.path("nodes")) })
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
