@@ -262,8 +262,12 @@ func (c *compiler) typed(t string, s schema, at string, depth int) (*expr, error
 	case "boolean":
 		return c.alt(c.text("true"), c.text("false")), nil
 	case "integer", "number":
-		if b, err := s.bounds(t, at); err != nil || b.set {
-			return c.bounded(t, b), err
+		limits, err := s.limits(at)
+		if err != nil {
+			return nil, err
+		}
+		if len(limits) > 0 {
+			return c.bounded(t, at, limits)
 		}
 		if t == "integer" {
 			return whole, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -26,6 +27,10 @@ var schemas = []string{
 	`{"type":"string","pattern":"^[A-Z]{2}-\\d{3,4}$"}`, `{"type":"string","pattern":"b+|^x"}`, `{"type":"string","pattern":"^(?:é|[α-ω]|\\W|\\\\)*$"}`, `{"type":"string","pattern":"^(?i)straße .$"}`,
 	`{"type":"integer","minimum":-12,"maximum":1050}`, `{"type":"integer","exclusiveMinimum":0}`, `{"type":"integer","maximum":-3}`, `{"type":["integer","null"],"minimum":7,"maximum":7}`,
 	`{"type":"number","minimum":0,"maximum":1}`, `{"type":"number","minimum":-20,"maximum":-3}`, `{"type":"number","minimum":-5}`, `{"type":"integer","minimum":0.5,"exclusiveMaximum":99.5}`,
+	// 30 and on: bounds of numbers that are no whole ones, or excluded
+	`{"type":"number","minimum":0.25,"maximum":1.5}`, `{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":1}`, `{"type":"number","exclusiveMinimum":-1.05,"maximum":-0.999}`,
+	`{"type":"number","minimum":-0.5,"exclusiveMaximum":0.125}`, `{"type":"number","exclusiveMinimum":3}`, `{"type":"number","minimum":2.5e-3,"maximum":2.5E-3}`, `{"type":"number","exclusiveMaximum":123456789012345}`,
+	`{"type":"integer","exclusiveMinimum":-3,"exclusiveMaximum":3}`, `{"type":["number","null"],"minimum":-1e30,"exclusiveMaximum":100000}`, `{"type":"integer","minimum":-2.5,"maximum":1e1}`,
 	`{"title":"T","description":"d","type":"object","properties":{"in":{"type":"object","properties":{"very":{"type":"array","items":{"type":"object","properties":{"deep":{"type":"boolean"}},"required":["deep"]},"minItems":2}},"required":["very"]}},"required":["in"]}`,
 }
 
@@ -166,6 +171,43 @@ func TestText_accepts(t *testing.T) {
 		{schemas[27], `-2.99`, false},
 		{schemas[29], `99`, true},
 		{schemas[29], `100`, false},
+		{schemas[30], `0.25`, true},
+		{schemas[30], `0.250`, true},
+		{schemas[30], `0.2499`, false},
+		{schemas[30], `1`, true},
+		{schemas[30], `1.50`, true},
+		{schemas[30], `1.500001`, false},
+		{schemas[30], `1.`, false},
+		{schemas[30], `01`, false},
+		{schemas[31], `0`, false},
+		{schemas[31], `0.000`, false},
+		{schemas[31], `0.001`, true},
+		{schemas[31], `0.99999`, true},
+		{schemas[31], `1.0`, false},
+		{schemas[32], `-1.05`, false},
+		{schemas[32], `-1.0499`, true},
+		{schemas[32], `-1`, true},
+		{schemas[32], `-0.999`, true},
+		{schemas[32], `-0.9989`, false},
+		{schemas[33], `0`, true},
+		{schemas[33], `-0.5`, true},
+		{schemas[33], `0.1249`, true},
+		{schemas[33], `0.125`, false},
+		{schemas[34], `3.0`, false},
+		{schemas[34], `3.01`, true},
+		{schemas[34], `400`, true},
+		{schemas[35], `0.0025`, true},
+		{schemas[35], `0.00251`, false},
+		{schemas[36], `123456789012344`, true},
+		{schemas[36], `123456789012345`, false},
+		{schemas[37], `-2`, true},
+		{schemas[37], `3`, false},
+		{schemas[37], `2.5`, false},
+		{schemas[38], `-99999999`, true},
+		{schemas[38], `99999.999999999`, true},
+		{schemas[38], `100000`, false},
+		{schemas[39], `10`, true},
+		{schemas[39], `-3`, false},
 	} {
 		text, err := New([]byte(c.schema), v)
 		must(t, err)
@@ -181,6 +223,62 @@ func TestText_accepts(t *testing.T) {
 	}
 }
 
+// Of numbers, those are written that are within the bounds, and no other.
+func TestText_keepsBounds(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	number := func() string {
+		text := fmt.Sprintf("%.*f", random.IntN(4), (random.Float64()-0.5)*math.Pow(10, float64(random.IntN(6))))
+		if text = strings.TrimPrefix(text, "-0"); text == "" || text[0] == '.' {
+			text = "0" + text
+		}
+		return text
+	}
+	v := NewVocabulary(letters())
+	for range 300 {
+		kind, some := []string{"number", "integer"}[random.IntN(2)], map[string]json.Number{}
+		for _, name := range []string{"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"} {
+			if random.IntN(2) == 0 {
+				some[name] = json.Number(number())
+			}
+		}
+		limits, err := json.Marshal(some)
+		must(t, err)
+		schema := fmt.Sprintf(`{"type":%q,%s`, kind, limits[1:])
+		if len(some) == 0 {
+			schema = fmt.Sprintf(`{"type":%q}`, kind)
+		}
+		s := validator(t, schema)
+		begun, err := New([]byte(schema), v)
+		if wrong, ok := errors.AsType[*SchemaError](err); ok && strings.Contains(wrong.What, "more than it allows") {
+			begun = nil
+		} else {
+			must(t, err)
+		}
+		near := []string{number(), number(), number()}
+		for _, n := range some {
+			near = append(near, string(n), string(n)+"1", string(n)+"0", strings.TrimSuffix(string(n), "1"))
+		}
+		for _, n := range near {
+			if !json.Valid([]byte(n)) || kind == "integer" && strings.Contains(n, ".") {
+				continue // 1.0 is an integer, but is not written
+			}
+			want, got := fits(s, n) == nil, false
+			if begun != nil {
+				text := *begun
+				for i := range len(n) {
+					text.Write(int(n[i]))
+				}
+				got = text.MayEnd()
+			}
+			if got != want {
+				t.Fatalf("%s: %s: %v, want %v", schema, n, got, want)
+			}
+		}
+	}
+}
+
 // What is not kept to is refused by name.
 func TestNew_refuses(t *testing.T) {
 	v := NewVocabulary(letters())
@@ -189,8 +287,9 @@ func TestNew_refuses(t *testing.T) {
 		`{"type":"string","multipleOf":2}`: `"multipleOf"`, `{"$ref":"#/x"}`: `"#/x"`, `{"type":"object","properties":{"n":{"type":"integer","multipleOf":2}}}`: "properties.n",
 		`{"$ref":"http://example.org/s"}`: "not there", `{"$ref":"#","type":"null"}`: "beside", `{"$ref":"#"}`: "4 times", `{"type":"array","minItems":1,"items":{"$ref":"#"}}`: "4 times",
 		`{"type":"string","pattern":"(?=a)"}`: "(?=a)", `{"type":"string","pattern":"a\\bc"}`: `\b`, `{"type":"string","pattern":"a^b"}`: "within", `{"type":"string","pattern":"a","maxLength":2}`: "length",
-		`{"type":"string","pattern":"` + strings.Repeat("a", 1001) + `"}`: "1000 bytes", `{"type":"integer","minimum":3,"maximum":2}`: "more than it allows", `{"type":"number","minimum":0.5}`: "minimum of 0.5",
-		`{"type":"number","exclusiveMinimum":0}`: "exclusiveMinimum", `{"type":"string","minimum":1}`: `"minimum"`, `{"enum":[1],"minimum":1}`: "more than a type",
+		`{"type":"string","pattern":"` + strings.Repeat("a", 1001) + `"}`: "1000 bytes", `{"type":"integer","minimum":3,"maximum":2}`: "more than it allows", `{"type":"number","minimum":0.1234567890123456}`: "minimum 0.1234567890123456, which has more than 15 digits",
+		`{"type":"number","exclusiveMaximum":1e-20}`: "exclusiveMaximum 1e-20", `{"type":"number","exclusiveMinimum":2,"maximum":2}`: "more than it allows", `{"type":"integer","exclusiveMinimum":2,"exclusiveMaximum":3}`: "more than it allows",
+		`{"type":"integer","maximum":1e100}`: "maximum 1e100", `{"type":"number","minimum":1e16}`: "more than it allows", `{"type":"string","minimum":1}`: `"minimum"`, `{"enum":[1],"minimum":1}`: "more than a type",
 		`{"type":"thing"}`: "thing", `{}`: "no type", `[]`: "", `{"type":"array"}`: "items", `{"type":"object","required":["a"]}`: `"a"`, `{"type":"string","minItems":1}`: "minItems",
 		`{"enum":[]}`: "empty enum", `{"anyOf":[]}`: "no value", `{"type":"string","minLength":3,"maxLength":2}`: "more than it allows", `{"type":"string","maxLength":-1}`: "maxLength",
 		`{"type":"integer","enum":["a"]}`: `"a"`, `{"type":"object","properties":{"a":{"type":"null"},"a":{"type":"null"}}}`: "twice", deep: "deeper",
