@@ -198,6 +198,21 @@ func TestTabular(t *testing.T) {
 	}
 }
 
+// Python makes the same goldens today, and of the models that it makes with them
+// come the same answers.
+func TestTabular_goldensAgain(t *testing.T) {
+	const dir = "testdata/tabular"
+	again := t.TempDir()
+	command(t, enginetest.Python(t, dir+"/requirements.txt", "--no-deps", "--require-hashes", "--only-binary", ":all:"), dir+"/make.py", again)
+	want := goldensOf(t, dir)
+	if d := near(plain(t, want), plain(t, goldensOf(t, again)), 1e-6); d != "" || len(want) < 5 {
+		t.Errorf("%d goldens: %s", len(want), d)
+	}
+	for _, g := range want {
+		g.compare(t, pipeline(t, visionTasks[g.Task], folder(t, filepath.Join(again, g.Model))), g.items(t))
+	}
+}
+
 // Outputs that are sequences and maps are tensors, as the model's file says of
 // them before it is opened; strings go in and out.
 func TestRaw_composites(t *testing.T) {

@@ -1,12 +1,16 @@
 package tokenizer
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
 )
 
 // Folders with a model of SentencePiece give what transformers makes of them.
@@ -43,6 +47,34 @@ func TestSentencePiece_equalsReference(t *testing.T) {
 			if pair := tok.EncodePair(Options{}, row.Text, before); !slices.Equal(pair.IDs, row.Pair) || !slices.Equal(pair.TypeIDs, row.Types) {
 				t.Errorf("%s %s: %q with %q: %v of %v, want %v of %v", g.Model, g.Settings, row.Text, before, pair.IDs, pair.TypeIDs, row.Pair, row.Types)
 			}
+		}
+	}
+}
+
+// Python makes the same models and goldens today.
+func TestSentencePiece_goldensAgain(t *testing.T) {
+	program := enginetest.Python(t, "testdata/pieces/requirements.txt", "--no-deps", "--require-hashes", "--only-binary", ":all:")
+	script, err := filepath.Abs("testdata/pieces/make.py")
+	must(t, err)
+	const dir = "testdata/pieces" // which the models hold
+	c := exec.CommandContext(t.Context(), program, script, dir)
+	c.Dir = t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(c.Dir, dir), 0o700))
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	made, err := os.ReadDir(filepath.Join(c.Dir, dir))
+	must(t, err)
+	if len(made) < 8 {
+		t.Errorf("%d files", len(made))
+	}
+	for _, f := range made {
+		got, err := os.ReadFile(filepath.Join(c.Dir, dir, f.Name()))
+		must(t, err)
+		want, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		must(t, err)
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs from what is kept", f.Name())
 		}
 	}
 }

@@ -1,6 +1,6 @@
 """Makes small models of tables, and what scikit-learn answers with them.
 
-Made with scikit-learn 1.9.1, skl2onnx 1.20.0 and onnx 1.23.2; usage: make.py OUT, where this file lies.
+Made with what requirements.txt names; usage: make.py OUT, where this file lies.
 """
 import json
 import os

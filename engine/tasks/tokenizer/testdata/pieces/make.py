@@ -1,8 +1,8 @@
 """Trains small models of SentencePiece, and has transformers make tokenizers of
 them without tokenizer.json.
 
-Made with transformers 4.40.2, tokenizers 0.19.1 and sentencepiece 0.2.3; usage:
-make.py OUT, where this file lies. No torch is needed.
+Made with what requirements.txt names, which has no torch; usage: make.py
+testdata/pieces, below which this file lies: the models hold where they were made.
 """
 import json
 import os
