@@ -95,6 +95,24 @@ func TestProcessors_equalReference(t *testing.T) {
 	}
 }
 
+// Python makes the same pictures and tensors today.
+func TestProcessors_goldensAgain(t *testing.T) {
+	again := t.TempDir()
+	scene, err := os.ReadFile(filepath.Join(vision, "scene.png"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(again, "scene.png"), scene, 0o600))
+	command(t, enginetest.Python(t, vision+"/requirements.txt", "--no-deps", "--require-hashes", "--only-binary", ":all:"), vision+"/pictures.py", again)
+	for _, name := range []string{"wide.png", "strip.png", "processors.json"} {
+		want, err := os.ReadFile(filepath.Join(vision, name))
+		must(t, err)
+		got, err := os.ReadFile(filepath.Join(again, name))
+		must(t, err)
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs from what is kept", name)
+		}
+	}
+}
+
 // near reports what differs between a value of the reference and one of ours.
 // Boxes may be off by half a pixel.
 func near(want, got any, tolerance float64) string {

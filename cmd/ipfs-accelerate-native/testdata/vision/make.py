@@ -1,49 +1,30 @@
 """Makes small models of pictures and sound, their weights random, and what the
-image processors and pipelines of transformers answer with them.
+pipelines of transformers answer with them. The pictures are those of pictures.py.
 
 Made with torch 1.13.0a0 (Debian's python3-torch), transformers 4.40.2, Pillow
 11.3.0 and tokenizers 0.19.1 on CPU; usage: make.py OUT, where this file lies.
 The weights follow from the seed, so that the same versions make the same files.
 """
-import base64
 import json
 import os
 import sys
 import wave
+from functools import partial
 
 import numpy as np
 import torch
-from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import (BitImageProcessor, CLIPConfig, CLIPImageProcessor, CLIPModel, ConvNextImageProcessor, DetrImageProcessor, DPTImageProcessor,
-                          EfficientNetImageProcessor, GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, MobileViTImageProcessor,
-                          PreTrainedTokenizerFast, SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessor, ViTConfig,
-                          ViTForImageClassification, ViTImageProcessor, ViTModel, Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor,
-                          Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification, YolosConfig, YolosForObjectDetection, pipeline)
+from transformers import (CLIPConfig, CLIPModel, DetrImageProcessor, GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, PreTrainedTokenizerFast,
+                          SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessor, ViTConfig, ViTForImageClassification, ViTModel,
+                          Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification, YolosConfig,
+                          YolosForObjectDetection, pipeline)
+
+import pictures
 
 out = sys.argv[1]
-PICTURE = Image.open(os.path.join(out, "scene.png")).convert("RGB")
-WIDE, STRIP = PICTURE.crop((0, 10, 90, 40)), PICTURE.crop((5, 0, 25, 60))
-for name, im in (("wide", WIDE), ("strip", STRIP)):
-    im.save(os.path.join(out, name + ".png"))
-PICTURES = ["scene.png", "wide.png", "strip.png"]
-load = lambda n: Image.open(os.path.join(out, n)).convert("RGB")
-pack = lambda a: base64.b64encode(np.ascontiguousarray(a, np.float32).tobytes()).decode()
-
-# What processors make of pictures.
-PROCESSORS = [
-    ViTImageProcessor(size={"height": 16, "width": 16}), CLIPImageProcessor(size={"shortest_edge": 18}, crop_size={"height": 16, "width": 16}),
-    CLIPImageProcessor(size={"shortest_edge": 12}, crop_size={"height": 20, "width": 14}), ConvNextImageProcessor(size={"shortest_edge": 16}, crop_pct=0.875),
-    DetrImageProcessor(size={"shortest_edge": 16, "longest_edge": 25}), DPTImageProcessor(size={"height": 24, "width": 24}, keep_aspect_ratio=True, ensure_multiple_of=8),
-    GLPNImageProcessor(size_divisor=16), MobileViTImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 14, "width": 14}),
-    EfficientNetImageProcessor(size={"height": 14, "width": 15}, include_top=False), BitImageProcessor(size={"shortest_edge": 15}, crop_size={"height": 12, "width": 12}, resample=1),
-]
-cases = []
-for p in PROCESSORS:
-    for name in PICTURES:
-        v = np.asarray(p(load(name), return_tensors="np")["pixel_values"], np.float32)
-        cases.append({"config": json.loads(p.to_json_string()), "picture": name, "shape": list(v.shape), "values": pack(v)})
-json.dump(cases, open(os.path.join(out, "processors.json"), "w"), indent=1)
+load = partial(pictures.load, out)
+PICTURES, PROCESSORS = pictures.PICTURES, pictures.PROCESSORS
+pictures.main(out)
 
 
 def make(name, model, config, given, outputs, processor, axes=None):
