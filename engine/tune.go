@@ -86,7 +86,7 @@ func (b *benchmarking) tuneDevice(ctx context.Context, c *candidate, rows *bench
 // doubling up to all that there are.
 func (e *Engine) threadCounts(c candidate) []int {
 	h, err := e.host()
-	if err != nil || c.Kind != hardware.CPU {
+	if err != nil || c.Kind != hardware.CPU && c.Kind != hardware.OpenVINO {
 		return []int{1}
 	}
 	most := threads(h)

@@ -10,6 +10,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -162,7 +164,7 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 		return nil, err
 	}
 	path := filepath.Join(m.Dir, filepath.FromSlash(file))
-	settings := p.settings(path, plan.Precision)
+	settings := p.settings(path, plan)
 	s := &session{graphs: settings[p.as.Graphs] != "", relaid: settings[p.as.ChannelsLast] != "", precisions: p.as.Precisions, composites: map[string]composite{}}
 	bound, err := p.load(path, plan, device, settings)
 	if err != nil && s.graphs { // a model of which the processor computes some can't be recorded
@@ -187,10 +189,13 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 }
 
 // settings are those that the provider gets for a model.
-func (p *Provider) settings(path, precision string) map[string]string {
+func (p *Provider) settings(path string, plan engine.Plan) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, p.as.Options)
-	maps.Copy(out, p.as.ByPrecision[precision])
+	maps.Copy(out, p.as.ByPrecision[plan.Precision])
+	for k, v := range out {
+		out[k] = strings.ReplaceAll(v, packs.Threads, strconv.Itoa(plan.Threads))
+	}
 	if p.as.Graphs == "" && p.as.ChannelsLast == "" {
 		return out
 	}

@@ -63,7 +63,8 @@ type Provider struct {
 	// relative to the folder of packs.
 	Plugin string `json:"plugin,omitempty"`
 
-	// Options go to the provider as they are.
+	// Options go to the provider as they are, [Threads] in them replaced by
+	// how many threads a run gets.
 	Options map[string]string `json:"options,omitempty"`
 
 	// Graphs is the option by which the provider records runs that are

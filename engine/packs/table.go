@@ -124,13 +124,18 @@ func openVINO(cpu *Pack, m Machine) *Pack {
 		{"onnxruntime/capi/libopenvino_intel_cpu_plugin.so", "", 67008289, "034df890550ae9199fe5f8608c0df8fd0fe355f303bad56bea10bae14c14c3cb"},
 		{"onnxruntime/capi/libtbb.so.12", "", 367649, "6781dc6aa8b2ca237d0164258e70266a44667756c02a9a039782ec1d1a67b653"},
 	})
-	p.Provider.Generic, p.Provider.Options = "OpenVINO", map[string]string{"device_type": "CPU", "precision": "FP32"}
+	p.Provider.Generic, p.Provider.Options = "OpenVINO", map[string]string{"device_type": "CPU", "precision": "FP32", "num_of_threads": Threads}
 	return p
 }
 
+// Threads stands in a provider's options for how many threads a run gets.
+// OpenVINO's own choice is one per physical core, and a virtual machine does not
+// tell which processors share one.
+const Threads = "{threads}"
+
 // inferIn are the plug-in's options for a type, as OpenVINO calls it.
 func inferIn(dtype string) map[string]string {
-	return map[string]string{"load_config": `{"CPU":{"INFERENCE_PRECISION_HINT":"` + dtype + `"}}`}
+	return map[string]string{"load_config": `{"CPU":{"INFERENCE_NUM_THREADS":"` + Threads + `","INFERENCE_PRECISION_HINT":"` + dtype + `"}}`}
 }
 
 // cuda is the same build as the core's; its libraries must lie beside it.
