@@ -186,7 +186,12 @@ func (g golden) compare(t *testing.T, run func(engine.Request) (engine.Answer, e
 // goldensOf are what the reference answers, see the folder's make.py.
 func goldensOf(t *testing.T, dir string) []golden {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(dir, "goldens.json"))
+	return readGoldenFile(t, filepath.Join(dir, "goldens.json"))
+}
+
+func readGoldenFile(t *testing.T, path string) []golden {
+	t.Helper()
+	data, err := os.ReadFile(path)
 	must(t, err)
 	var all []golden
 	must(t, json.Unmarshal(data, &all))

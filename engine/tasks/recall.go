@@ -112,8 +112,9 @@ func keeperOf(s engine.Session) (engine.Keeper, error) {
 type recall struct {
 	d        *crossDecoder
 	sessions engine.Sessions
-	encoded  engine.Tensors // what the encoder made, by the decoder's inputs
-	name     string         // of what is kept
+	encoded  engine.Tensors             // what the encoder made, by the decoder's inputs
+	name     string                     // of what is kept
+	watch    func(engine.Tensors) error // if set, sees what each run gives
 
 	next   engine.Keeper
 	fresh  engine.Tensors    // the past as the first decoder made it
@@ -159,7 +160,7 @@ func (r *recall) begin(ctx context.Context, tokens []int64) ([]float32, error) {
 			r.fresh[pastPrefix+rest] = t
 		}
 	}
-	return lastLogits(out, len(tokens))
+	return r.lastLogits(out, len(tokens))
 }
 
 // beginMerged is begin where one graph does both: nothing but the tokens
@@ -235,7 +236,7 @@ func (r *recall) run(ctx context.Context, in engine.Tensors, k engine.Kept, toke
 	if err != nil {
 		return nil, err
 	}
-	return lastLogits(out, tokens)
+	return r.lastLogits(out, tokens)
 }
 
 // forget frees what is kept, also when ctx is done.
@@ -246,7 +247,12 @@ func (r *recall) forget(ctx context.Context) {
 }
 
 // lastLogits are those of the last of so many tokens.
-func lastLogits(out engine.Tensors, tokens int) ([]float32, error) {
+func (r *recall) lastLogits(out engine.Tensors, tokens int) ([]float32, error) {
+	if r.watch != nil {
+		if err := r.watch(out); err != nil {
+			return nil, err
+		}
+	}
 	logits, shape, err := floats(out, "logits", 1, int64(tokens), -1)
 	if err != nil {
 		return nil, err

