@@ -14,6 +14,7 @@ type headConfig struct {
 	Labels      map[string]string `json:"id2label"`
 	ProblemType string            `json:"problem_type"`
 	NumLabels   int               `json:"num_labels"`
+	ModelType   string            `json:"model_type"`
 }
 
 // label is the name of a class, as transformers has it where there is none.

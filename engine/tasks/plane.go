@@ -35,6 +35,18 @@ func (p plane) at(x, y between) float32 {
 	return a*(1-y.weight) + b*y.weight
 }
 
+// resized is the plane in another size.
+func (p plane) resized(width, height int) plane {
+	out := plane{width, height, make([]float32, 0, width*height)}
+	xs := stretch(p.width, width)
+	for _, y := range stretch(p.height, height) {
+		for _, x := range xs {
+			out.values = append(out.values, p.at(x, y))
+		}
+	}
+	return out
+}
+
 // gray shows the plane in another size, the most as white.
 func (p plane) gray(width, height int, most float32) *image.Gray {
 	out := image.NewGray(image.Rect(0, 0, width, height))

@@ -20,6 +20,7 @@ type Processor struct {
 	filter     Filter
 	aspect     bool // keeps the proportions within size (DPT)
 	multiple   int  // the sides are multiples of this; 0 is any
+	up         bool // the sides are rounded up to such multiples (MaskFormer)
 	crop       *size
 	scale      float64
 	mean, std  [3]float32
@@ -67,6 +68,7 @@ func NewProcessor(data []byte, shape []int64) (*Processor, error) {
 		return nil, engine.Errorf(engine.ErrModelInvalid, "preprocessor_config.json can't be read: %w", err)
 	}
 	p := &Processor{resize: c.DoResize == nil || *c.DoResize, pct: c.CropPct, filter: Bilinear, scale: 1.0 / 255, flip: c.Flip, aspect: c.Aspect, multiple: max(c.Multiple, c.Divisor)}
+	p.up = p.multiple > 0 && strings.HasPrefix(c.Type+c.OldType, "Mask")
 	p.channelEnd = len(shape) == 4 && shape[3] == 3 && shape[1] != 3
 	if c.Resample != nil {
 		p.filter = *c.Resample
@@ -94,7 +96,7 @@ func wrong(format string, args ...any) error {
 // processors have it, or of the shorter one.
 func (c config) square() bool {
 	kind := c.Type + c.OldType
-	for _, name := range []string{"CLIP", "ConvNext", "Detr", "DETR", "Yolos", "Levit", "Poolformer", "PoolFormer", "MobileNet", "MobileViT", "VideoMAE", "Bit"} {
+	for _, name := range []string{"CLIP", "ConvNext", "Detr", "DETR", "Yolos", "Levit", "Poolformer", "PoolFormer", "MobileNet", "MobileViT", "VideoMAE", "Bit", "MaskFormer", "Mask2Former"} {
 		if strings.HasPrefix(kind, name) {
 			return false
 		}
@@ -195,13 +197,22 @@ func (p *Processor) Process(in *Picture) (values []float32, shape []int64) {
 
 // target is what a picture is resized to.
 func (p *Processor) target(w, h int) (int, int) {
+	w, h = p.scaled(w, h)
+	if p.up {
+		w, h = (w+p.multiple-1)/p.multiple*p.multiple, (h+p.multiple-1)/p.multiple*p.multiple
+	}
+	return w, h
+}
+
+// scaled is that before it is rounded up.
+func (p *Processor) scaled(w, h int) (int, int) {
 	s := p.size
 	switch {
 	case s == size{}: // rounds down, as GLPN does
 		return max(w/p.multiple, 1) * p.multiple, max(h/p.multiple, 1) * p.multiple
 	case s.Height > 0 && s.Width > 0 && p.aspect:
 		return p.within(w, h)
-	case s.Height > 0 && s.Width > 0 && p.multiple > 0:
+	case s.Height > 0 && s.Width > 0 && p.multiple > 0 && !p.up:
 		return roundTo(s.Width, p.multiple), roundTo(s.Height, p.multiple)
 	case s.Height > 0 && s.Width > 0:
 		return s.Width, s.Height

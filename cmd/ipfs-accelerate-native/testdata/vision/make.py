@@ -14,9 +14,10 @@ from functools import partial
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import (CLIPConfig, CLIPModel, DetrImageProcessor, GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, PreTrainedTokenizerFast,
-                          SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessor, ViTConfig, ViTForImageClassification, ViTModel,
-                          Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification, YolosConfig,
+from transformers import (CLIPConfig, CLIPModel, DetrConfig, DetrImageProcessor, GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, Mask2FormerConfig,
+                          Mask2FormerForUniversalSegmentation, Mask2FormerImageProcessor, MaskFormerConfig, MaskFormerForInstanceSegmentation,
+                          MaskFormerImageProcessor, PreTrainedTokenizerFast, SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessor, SwinConfig, ViTConfig,
+                          ViTForImageClassification, ViTModel, Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification, YolosConfig,
                           YolosForObjectDetection, pipeline)
 
 import pictures
@@ -27,7 +28,7 @@ PICTURES, PROCESSORS = pictures.PICTURES, pictures.PROCESSORS
 pictures.main(out)
 
 
-def make(name, model, config, given, outputs, processor, axes=None):
+def make(name, model, config, given, outputs, processor, axes=None, opset=14):
     folder = os.path.join(out, name)
     os.makedirs(folder, exist_ok=True)
     config.architectures = [type(model).__name__]
@@ -47,7 +48,7 @@ def make(name, model, config, given, outputs, processor, axes=None):
             o = self.model(**dict(zip(given, args)), return_dict=True)
             return tuple(o[n] for n in outputs)
 
-    torch.onnx.export(Only().eval(), tuple(given.values()), folder + "/model.onnx", input_names=list(given), output_names=outputs, dynamic_axes=dynamic, opset_version=14)
+    torch.onnx.export(Only().eval(), tuple(given.values()), folder + "/model.onnx", input_names=list(given), output_names=outputs, dynamic_axes=dynamic, opset_version=opset)
 
 
 goldens = []
@@ -173,5 +174,35 @@ for n in SOUNDS:
         ids = m(**fe(sound(n), sampling_rate=rate, return_tensors="pt")).logits.argmax(-1)[0]
     answers.append([{"text": tok.decode(ids)}])
 golden("ctc", "automatic-speech-recognition", SOUNDS, [{"parameters": {}, "answers": answers}])
+
+
+
+# Things in pictures, by queries; scipy is needed too.
+def things(found):
+    """As the pipeline has them, with area and box of each mask."""
+    out = []
+    for x in found:
+        mask = np.asarray(x["mask"]) > 0
+        ys, xs = np.nonzero(mask)
+        out.append({"label": x["label"], "area": float(mask.mean()), "box": {"xmin": xs.min(), "ymin": ys.min(), "xmax": xs.max() + 1, "ymax": ys.max() + 1},
+                    **({"score": x["score"]} if x["score"] is not None else {})})
+    return out
+
+
+swin = dict(image_size=32, patch_size=2, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4, out_features=["stage1", "stage2", "stage3", "stage4"])
+detr = DetrConfig(d_model=32, encoder_layers=0, decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=16, encoder_ffn_dim=16, num_queries=6, init_std=0.6)
+outputs = ["class_queries_logits", "masks_queries_logits"]
+CASES = [{}, {"threshold": 0.25}, {"threshold": 0.3, "mask_threshold": 0.3, "overlap_mask_area_threshold": 0.05}, {"threshold": 0.3, "overlap_mask_area_threshold": 0.95}, {"subtask": "semantic"}]
+torch.manual_seed(1)
+c = labels(MaskFormerConfig(fpn_feature_size=32, mask_feature_size=32, backbone_config=SwinConfig(**swin), decoder_config=detr, init_std=0.6, num_queries=6), "cup", "hat", "jar")
+former = MaskFormerForInstanceSegmentation(c).eval(), MaskFormerImageProcessor(size={"height": 32, "width": 32}, size_divisor=32)
+c2 = labels(Mask2FormerConfig(backbone_config=SwinConfig(**swin), feature_size=32, mask_feature_size=32, hidden_dim=32, encoder_feedforward_dim=16, encoder_layers=1, decoder_layers=2,
+                              num_attention_heads=2, dim_feedforward=16, num_queries=6, init_std=0.3), "cup", "hat", "jar")
+torch.manual_seed(5)
+second = Mask2FormerForUniversalSegmentation(c2).eval(), Mask2FormerImageProcessor(size={"height": 32, "width": 32}, size_divisor=32)
+for name, config, (m, p) in (("maskformer", c, former), ("mask2former", c2, second)):
+    make(name, m, config, pixels(32, 32), outputs, p, opset=16)
+    ask = pipeline("image-segmentation", model=m, image_processor=p, device=-1)
+    golden(name, "image-segmentation", PICTURES, [{"parameters": x, "answers": [things(ask(load(n), **x)) for n in PICTURES]} for x in CASES])
 
 json.dump(json.loads(json.dumps(goldens, default=float)), open(os.path.join(out, "goldens.json"), "w"), indent=1)

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 from PIL import Image
 from transformers import (BitImageProcessor, CLIPImageProcessor, ConvNextImageProcessor, DetrImageProcessor, DPTImageProcessor, EfficientNetImageProcessor,
-                          GLPNImageProcessor, MobileViTImageProcessor, ViTImageProcessor)
+                          GLPNImageProcessor, MaskFormerImageProcessor, MobileViTImageProcessor, ViTImageProcessor)
 
 PROCESSORS = [
     ViTImageProcessor(size={"height": 16, "width": 16}), CLIPImageProcessor(size={"shortest_edge": 18}, crop_size={"height": 16, "width": 16}),
@@ -19,6 +19,7 @@ PROCESSORS = [
     DetrImageProcessor(size={"shortest_edge": 16, "longest_edge": 25}), DPTImageProcessor(size={"height": 24, "width": 24}, keep_aspect_ratio=True, ensure_multiple_of=8),
     GLPNImageProcessor(size_divisor=16), MobileViTImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 14, "width": 14}),
     EfficientNetImageProcessor(size={"height": 14, "width": 15}, include_top=False), BitImageProcessor(size={"shortest_edge": 15}, crop_size={"height": 12, "width": 12}, resample=1),
+    MaskFormerImageProcessor(size={"shortest_edge": 17, "longest_edge": 40}, size_divisor=8), MaskFormerImageProcessor(size={"height": 20, "width": 30}, size_divisor=16),
 ]
 PICTURES = ["scene.png", "wide.png", "strip.png"]
 
