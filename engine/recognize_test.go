@@ -29,6 +29,13 @@ func TestRecognize(t *testing.T) {
 	if e := engine.Explain(err); e.Code != engine.ErrNoOnnx || !strings.Contains(e.Hint, "--task text-generation-with-past OUT") {
 		t.Errorf("a generator without .onnx: %+v", e)
 	}
+	for _, class := range []string{"MaskFormerForInstanceSegmentation", "Mask2FormerForUniversalSegmentation", "DetrForSegmentation"} {
+		must(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"architectures":["`+class+`"]}`), 0o600))
+		_, err = w.Infer(t.Context(), engine.InferRequest{Model: dir, Inputs: []string{"x"}}, report)
+		if e := engine.Explain(err); e.Code != engine.ErrNoOnnx || !strings.Contains(e.Hint, "--task image-segmentation OUT") {
+			t.Errorf("%s without .onnx: %+v", class, e)
+		}
+	}
 	m := enginetest.WriteModel(t, enginetest.Add())
 	must(t, os.WriteFile(filepath.Join(m.Dir, "config.json"), []byte(`{"architectures":["StrangeModel"]}`), 0o600))
 	_, err = w.Infer(t.Context(), engine.InferRequest{Model: m.Dir, Inputs: []string{"x"}}, report)

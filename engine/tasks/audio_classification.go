@@ -31,7 +31,7 @@ What a sound is: a command, a language, a speaker's mood. ` + soundInput + `
 
 Each output has item (which input), label and score. A sound may last five minutes. Models are those of transformers' classes that end in
 ForSequenceClassification and take input_values (wav2vec 2.0, HuBERT, WavLM), or the Audio Spectrogram Transformer
-(ASTForAudioClassification), which hears the first ten seconds; truncated_input says that there was more.
+(ASTForAudioClassification), which hears the first ten seconds; truncated_input says that there was more. Wake words of openWakeWord's shape run on raw tensors: docs://usage says how.
 `
 }
 
