@@ -14,11 +14,11 @@ from functools import partial
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import (CLIPConfig, CLIPModel, DetrConfig, DetrImageProcessor, GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, Mask2FormerConfig,
-                          Mask2FormerForUniversalSegmentation, Mask2FormerImageProcessor, MaskFormerConfig, MaskFormerForInstanceSegmentation,
-                          MaskFormerImageProcessor, PreTrainedTokenizerFast, SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessor, SwinConfig, ViTConfig,
-                          ViTForImageClassification, ViTModel, Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification, YolosConfig,
-                          YolosForObjectDetection, pipeline)
+from transformers import (CLIPConfig, CLIPModel, DetrConfig, DetrForSegmentation, DetrImageProcessor, GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor,
+                          Mask2FormerConfig, Mask2FormerForUniversalSegmentation, Mask2FormerImageProcessor, MaskFormerConfig, MaskFormerForInstanceSegmentation,
+                          MaskFormerImageProcessor, PreTrainedTokenizerFast, ResNetConfig, SegformerConfig, SegformerForSemanticSegmentation,
+                          SegformerImageProcessor, SwinConfig, ViTConfig, ViTForImageClassification, ViTModel, Wav2Vec2Config, Wav2Vec2CTCTokenizer,
+                          Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification, YolosConfig, YolosForObjectDetection, pipeline)
 
 import pictures
 
@@ -200,8 +200,17 @@ c2 = labels(Mask2FormerConfig(backbone_config=SwinConfig(**swin), feature_size=3
                               num_attention_heads=2, dim_feedforward=16, num_queries=6, init_std=0.3), "cup", "hat", "jar")
 torch.manual_seed(5)
 second = Mask2FormerForUniversalSegmentation(c2).eval(), Mask2FormerImageProcessor(size={"height": 32, "width": 32}, size_divisor=32)
-for name, config, (m, p) in (("maskformer", c, former), ("mask2former", c2, second)):
-    make(name, m, config, pixels(32, 32), outputs, p, opset=16)
+resnet = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 1, 1], layer_type="basic", out_features=["stage1", "stage2", "stage3", "stage4"])
+torch.manual_seed(6)
+c3 = labels(DetrConfig(use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=resnet, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=8,
+                       decoder_attention_heads=8, encoder_ffn_dim=16, decoder_ffn_dim=16, num_queries=6, init_std=0.6, init_xavier_std=3.0), "cup", "hat", "jar")
+m = DetrForSegmentation(c3).eval()
+for weights, factor in ((m.detr.model.query_position_embeddings, 3), (m.bbox_attention.q_linear, 4), (m.bbox_attention.k_linear, 4), (m.mask_head.out_lay, 6), (m.detr.class_labels_classifier, 2)):
+    weights.weight.data *= factor  # so that it finds several things
+third = m, DetrImageProcessor(size={"height": 32, "width": 48}, do_pad=False)
+for name, config, (m, p) in (("maskformer", c, former), ("mask2former", c2, second), ("detr", c3, third)):
+    sides = (32, 48) if name == "detr" else (32, 32)
+    make(name, m, config, pixels(*sides), ["logits", "pred_masks"] if name == "detr" else outputs, p, opset=16)
     ask = pipeline("image-segmentation", model=m, image_processor=p, device=-1)
     golden(name, "image-segmentation", PICTURES, [{"parameters": x, "answers": [things(ask(load(n), **x)) for n in PICTURES]} for x in CASES])
 
