@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -80,9 +81,13 @@ func TestText_alwaysFits(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	v := NewVocabulary(letters())
+	rounds := 20
+	if os.Getenv("STRESS") != "" {
+		rounds *= 10
+	}
 	for _, schema := range schemas {
 		s := validator(t, schema)
-		for i := range 60 {
+		for i := range rounds {
 			text, err := New([]byte(schema), v)
 			must(t, err)
 			limit := text.Least() + random.IntN(40)
