@@ -129,8 +129,7 @@ func openVINO(cpu *Pack, m Machine) *Pack {
 }
 
 // Threads stands in a provider's options for how many threads a run gets.
-// OpenVINO's own choice is one per physical core, and a virtual machine does not
-// tell which processors share one.
+// By itself OpenVINO 1.24.1 took one of two virtual processors.
 const Threads = "{threads}"
 
 // inferIn are the plug-in's options for a type, as OpenVINO calls it.
