@@ -9,8 +9,9 @@ import (
 )
 
 // query answers the request's question on the read-only database, in a
-// process that can reach nothing else by then.
-func (w *worker) query(ctx context.Context) (Table, error) {
+// process that can reach nothing else by then. If the ingest before it left
+// rows, it counts those that are still not in the database.
+func (w *worker) query(ctx context.Context, left bool) (Table, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.r.timeout())
 	defer cancel()
 	unlock, err := lock(ctx, false)
@@ -18,6 +19,10 @@ func (w *worker) query(ctx context.Context) (Table, error) {
 		return Table{}, err
 	}
 	defer unlock()
+	var pending int64
+	if left {
+		pending = pendingRows() // as of now: another may have ingested them since
+	}
 	db, err := w.open("?access_mode=READ_ONLY")
 	if err != nil {
 		return Table{}, err
@@ -43,7 +48,7 @@ func (w *worker) query(ctx context.Context) (Table, error) {
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err() // whatever DuckDB says of being interrupted
 	}
-	t.Sandbox = level
+	t.Sandbox, t.PendingRows = level, pending
 	return t, err
 }
 

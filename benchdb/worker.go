@@ -106,8 +106,7 @@ func (w *worker) answer(ctx context.Context) (Table, error) {
 	if err != nil && !errors.Is(err, ErrLocked) && !errors.Is(err, errNewerSchema) {
 		return Table{}, err
 	}
-	t, qerr := w.query(ctx)
-	t.PendingRows = pending
+	t, qerr := w.query(ctx, pending > 0)
 	var mistake *QueryError
 	if qerr != nil && err != nil && !errors.As(qerr, &mistake) {
 		return t, err // the reason why
