@@ -1,6 +1,8 @@
 package tasks
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -46,24 +48,27 @@ func (p *whisper) alignedBy() ([][2]int, error) {
 type alignment struct {
 	heads   [][2]int    // layer, head
 	moments int         // of the sound that there is: what is behind it is silence
+	columns int64       // of what a layer gives: its moments of sound and silence; 0 before it gave any
 	looks   [][]float32 // of each head: of each token, of each moment
 }
 
-// take notes what a run of the decoder looked at.
-func (a *alignment) take(out engine.Tensors) error {
+// take notes what a run of the decoder over so many tokens looked at. Each
+// layer looks from every token at as many moments as all others do.
+func (a *alignment) take(out engine.Tensors, tokens int) error {
 	if a.looks == nil {
 		a.looks = make([][]float32, len(a.heads))
 	}
 	for i, h := range a.heads {
 		name := fmt.Sprint(crossAttentions, h[0])
-		values, shape, err := floats(out, name, 1, -1, -1, -1)
+		values, shape, err := floats(out, name, 1, -1, int64(tokens), cmp.Or(a.columns, -1))
 		if err != nil {
 			return err
 		}
-		tokens, columns := int(shape[2]), int(shape[3])
-		if h[1] < 0 || int64(h[1]) >= shape[1] || columns < a.moments {
+		if h[1] < 0 || int64(h[1]) >= shape[1] || shape[3] < int64(a.moments) {
 			return engine.Errorf(engine.ErrModelInvalid, "the model's output %q has shape %v, without head %d of %d moments", name, shape, h[1], a.moments)
 		}
+		a.columns = shape[3]
+		columns := int(shape[3])
 		for t := range tokens {
 			at := (h[1]*tokens + t) * columns
 			a.looks[i] = append(a.looks[i], values[at:at+a.moments]...)
@@ -76,13 +81,16 @@ func (a *alignment) take(out engine.Tensors) error {
 // read. Looks are compared between tokens, smoothed by a median over width
 // moments and averaged over the heads; time then goes forward with the tokens
 // along the path that looks most.
-func (a *alignment) times(width int) []float64 {
+func (a *alignment) times(ctx context.Context, width int) ([]float64, error) {
 	tokens := len(a.looks[0]) / a.moments
 	mean := make([]float64, tokens*a.moments)
 	row := make([]float64, a.moments)
 	for _, looks := range a.looks {
 		standardize(looks, a.moments)
 		for t := range tokens {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 			medians(row, looks[t*a.moments:(t+1)*a.moments], width)
 			for f, v := range row {
 				mean[t*a.moments+f] += v / float64(len(a.looks))
@@ -94,7 +102,7 @@ func (a *alignment) times(width int) []float64 {
 	for t, f := range starts {
 		out[t] = float64(f*whisperStep*audio.Hop) / audio.Rate
 	}
-	return out
+	return out, nil
 }
 
 // standardize gives each column of a matrix a mean of 0 and a variance of 1.

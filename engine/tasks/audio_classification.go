@@ -119,11 +119,12 @@ func (p *spectrogramClassifier) Run(ctx context.Context, s engine.Sessions, r en
 		if err != nil {
 			return err
 		}
-		for _, label := range p.config.ranked(i, logits, o.Function, o.TopK) {
+		found, err := p.config.ranked(i, logits, o.Function, o.TopK)
+		for _, label := range found {
 			label.TruncatedInput = &cut
 			a.Outputs = append(a.Outputs, label)
 		}
-		return nil
+		return err
 	}})
 }
 
@@ -142,9 +143,11 @@ func (p *soundClassifier) Run(ctx context.Context, s engine.Sessions, r engine.R
 			return err
 		}
 		logits, _, err := floats(out, p.logits, 1, -1)
-		if err == nil {
-			a.Outputs = append(a.Outputs, p.config.ranked(i, logits, o.Function, o.TopK)...)
+		if err != nil {
+			return err
 		}
+		found, err := p.config.ranked(i, logits, o.Function, o.TopK)
+		a.Outputs = append(a.Outputs, found...)
 		return err
 	}})
 }

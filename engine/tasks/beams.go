@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
 
 // A beam is one of the texts that are followed at once.
@@ -66,6 +68,9 @@ func (w *rewritten) search(ctx context.Context, text *recall) (string, error) {
 			return "", err
 		}
 		tell(w.report, w.p.tok.Decode(s.now[0].tokens[1:], false), len(s.now[0].tokens)-1, w.o.MaxNewTokens)
+	}
+	if len(s.done) == 0 {
+		return "", engine.Errorf(engine.ErrModelInvalid, "the model says of no token that it may come next")
 	}
 	best := slices.MaxFunc(s.done, func(a, b finished) int { return compareScores(a.score, b.score) })
 	w.tokens = best.tokens
@@ -153,8 +158,12 @@ func (s *beams) advance(found []candidate) bool {
 func (s *beams) finish(tokens []int64, score float64, length int, ended bool) {
 	s.done = append(s.done, finished{tokens, score / math.Pow(float64(length), s.w.o.Penalty), ended})
 	if len(s.done) > s.w.o.Beams {
-		worst := s.worst()
-		at := slices.IndexFunc(s.done, func(f finished) bool { return f.score == worst })
+		at := 0
+		for i, f := range s.done {
+			if f.score < s.done[at].score {
+				at = i
+			}
+		}
 		s.done = slices.Delete(s.done, at, at+1)
 	}
 }

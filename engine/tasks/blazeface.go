@@ -148,9 +148,10 @@ func blend(hits []blazeHit, threshold float64) []blazeHit {
 	var out []blazeHit
 	for len(hits) > 0 {
 		best := hits[0]
-		sum, weight := blazeHit{hit: hit{score: best.score}}, 0.0
+		sum, weight := blazeHit{hit: hit{score: best.score}}, best.score
+		sum.add(best)
 		var rest []blazeHit
-		for _, h := range hits {
+		for _, h := range hits[1:] {
 			if best.iou(h.hit) < threshold && h != best {
 				rest = append(rest, h)
 				continue

@@ -40,10 +40,25 @@ const (
 	maxObjects    = 300
 )
 
+// withHit adds a hit. Where there are far more than suppress looks at, only
+// those are left.
+func withHit(hits []hit, h hit) []hit {
+	if hits = append(hits, h); len(hits) < 64*maxCandidates {
+		return hits
+	}
+	sortHits(hits)
+	return hits[:maxCandidates]
+}
+
+// sortHits puts the surest first, and of equals the first.
+func sortHits(hits []hit) {
+	slices.SortStableFunc(hits, func(a, b hit) int { return cmp.Compare(b.score, a.score) })
+}
+
 // suppress keeps of boxes of one class that overlap more than the threshold
 // the surest, the surest first.
 func suppress(hits []hit, threshold float64) []hit {
-	slices.SortStableFunc(hits, func(a, b hit) int { return cmp.Compare(b.score, a.score) })
+	sortHits(hits)
 	var out []hit
 	for _, h := range hits[:min(len(hits), maxCandidates)] {
 		covered := slices.ContainsFunc(out, func(k hit) bool { return k.class == h.class && k.iou(h) > threshold })

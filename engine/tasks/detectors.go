@@ -58,7 +58,7 @@ func (d *detr) objects(out engine.Tensors, o detection, f frame) ([]engine.Outpu
 		h := hit{x0: float64(b[0] - b[2]/2), y0: float64(b[1] - b[3]/2), x1: float64(b[0] + b[2]/2), y1: float64(b[1] + b[3]/2)}
 		for _, c := range d.taken(scores) {
 			if h.class, h.score = c, scores[c]; h.score > o.ScoreThreshold {
-				hits = append(hits, h)
+				hits = withHit(hits, h)
 			}
 		}
 	}
@@ -160,7 +160,7 @@ func (y *yolo) objects(out engine.Tensors, o detection, f frame) ([]engine.Outpu
 			continue
 		}
 		x, y, w, h := at(b, 0), at(b, 1), at(b, 2)/2, at(b, 3)/2
-		hits = append(hits, hit{class: class - first, score: score, x0: x - w, y0: y - h, x1: x + w, y1: y + h})
+		hits = withHit(hits, hit{class: class - first, score: score, x0: x - w, y0: y - h, x1: x + w, y1: y + h})
 	}
 	return placed(suppress(hits, o.IOUThreshold), f, o.namer(y.config)), nil
 }
@@ -217,6 +217,9 @@ func (d *picodet) objects(out engine.Tensors, o detection, f frame) ([]engine.Ou
 			return nil, err
 		}
 		classes, n := int(shape[2]), int(bins[2])/4
+		if n == 0 || bins[2]%4 != 0 {
+			return nil, engine.Errorf(engine.ErrModelInvalid, "the model's output %q has shape %v; it needs bins for four sides", d.boxes[i], bins)
+		}
 		for cell := range rows * columns {
 			for c, score := range scores[cell*classes : (cell+1)*classes] {
 				if float64(score) <= o.ScoreThreshold {
@@ -224,7 +227,7 @@ func (d *picodet) objects(out engine.Tensors, o detection, f frame) ([]engine.Ou
 				}
 				far := distances(boxes[cell*n*4:(cell+1)*n*4], n)
 				x, y := (float64(cell%columns)+0.5)*stride, (float64(cell/columns)+0.5)*stride
-				hits = append(hits, hit{
+				hits = withHit(hits, hit{
 					class: c, score: float64(score), x0: max(x-far[0]*stride, 0), y0: max(y-far[1]*stride, 0),
 					x1: min(x+far[2]*stride, width), y1: min(y+far[3]*stride, height),
 				})

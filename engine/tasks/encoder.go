@@ -241,6 +241,9 @@ func (w want) row(t *engine.Tensor, at, batch, tokens int) (row, error) {
 	width := len(values) / batch
 	r := row{values[at*width : (at+1)*width], slices.Clone(t.Shape[1:])}
 	if w.tokens || len(t.Shape) > 2 {
+		if tokens == 0 {
+			return row{}, engine.Errorf(engine.ErrInvalidArgument, "the text has no tokens")
+		}
 		if len(t.Shape) < 2 || t.Shape[1] < int64(tokens) {
 			return row{}, engine.Errorf(engine.ErrModelInvalid, "the model's output %q has shape %v for a text of %d tokens", w.output, t.Shape, tokens)
 		}

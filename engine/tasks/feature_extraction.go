@@ -112,7 +112,7 @@ func (p *embedder) Run(ctx context.Context, s engine.Sessions, r engine.Request)
 			found[i] = embedded{v, &t.Truncated}
 			return err
 		},
-		finish: func(a *engine.Answer) error { finish(a, o, found, r.Full); return nil },
+		finish: func(a *engine.Answer) error { return finish(a, o, found, r.Full) },
 	})
 }
 
@@ -123,7 +123,7 @@ type embedded struct {
 }
 
 // finish turns vectors into the answer.
-func finish(a *engine.Answer, o embedding, found []embedded, full bool) {
+func finish(a *engine.Answer, o embedding, found []embedded, full bool) error {
 	const preview = 8
 	for i, f := range found {
 		v, length := f.vector, norm(f.vector)
@@ -140,7 +140,11 @@ func finish(a *engine.Answer, o embedding, found []embedded, full bool) {
 		}
 		a.Outputs, a.Vectors = append(a.Outputs, out), append(a.Vectors, v)
 	}
+	if err := alikeLong(a.Vectors); err != nil {
+		return err
+	}
 	if o.Similarity {
 		a.Similarity = cosines(a.Vectors)
 	}
+	return nil
 }

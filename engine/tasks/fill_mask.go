@@ -90,6 +90,9 @@ func (p *filler) Run(ctx context.Context, s engine.Sessions, r engine.Request) (
 				return engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; it needs [batch, tokens, vocabulary]", rows[0].shape)
 			}
 			targets, err := p.targets(o.Targets)
+			if slices.ContainsFunc(targets, func(id int64) bool { return id < 0 || id >= rows[0].shape[1] }) {
+				return engine.Errorf(engine.ErrModelInvalid, "a target is a token of which the model's %d say nothing", rows[0].shape[1])
+			}
 			found[i] = p.fill(i, t.IDs, rows[0], o.TopK, targets)
 			return err
 		},

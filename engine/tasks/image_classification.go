@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"slices"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
@@ -72,9 +71,11 @@ func (p *pictureClassifier) Run(ctx context.Context, s engine.Sessions, r engine
 		parameters: &o, input: p.tensors, batches: p.batches,
 		take: func(b seen, out engine.Tensors, a *engine.Answer) error {
 			logits, _, err := floats(out, p.logits, 1, -1)
-			if err == nil {
-				a.Outputs = slices.Concat(a.Outputs, p.config.ranked(b.item, logits, o.Function, o.TopK))
+			if err != nil {
+				return err
 			}
+			found, err := p.config.ranked(b.item, logits, o.Function, o.TopK)
+			a.Outputs = append(a.Outputs, found...)
 			return err
 		},
 	})

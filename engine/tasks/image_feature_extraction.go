@@ -77,10 +77,13 @@ func (p *pictureEmbedder) Run(ctx context.Context, s engine.Sessions, r engine.R
 			return err
 		},
 	})
-	if err == nil {
-		finish(&a, embedding{Similarity: o.Similarity, Normalize: o.Normalize}, found, r.Full)
+	if err != nil {
+		return a, err
 	}
-	return a, err
+	if err := finish(&a, embedding{Similarity: o.Similarity, Normalize: o.Normalize}, found, r.Full); err != nil {
+		return a, err
+	}
+	return a, numbers(a)
 }
 
 // vector is that of a picture: given whole, or by patches, or by a grid of

@@ -105,7 +105,7 @@ func (p *segmenter) Run(ctx context.Context, s engine.Sessions, r engine.Request
 	return servePictures(ctx, s, r, pictureWork{
 		parameters: &o, input: p.tensors, batches: p.batches,
 		take: func(b seen, out engine.Tensors, a *engine.Answer) error {
-			m, err := p.segments(out, o, b.picture)
+			m, err := p.segments(ctx, out, o, b.picture)
 			if err != nil {
 				return err
 			}
@@ -113,13 +113,13 @@ func (p *segmenter) Run(ctx context.Context, s engine.Sessions, r engine.Request
 			for _, f := range found {
 				a.Outputs = append(a.Outputs, f.output(b.item, p.config, m))
 			}
-			return p.show(b.item, b.picture, m, found, o, a)
+			return p.show(ctx, b.item, b.picture, m, found, o, a)
 		},
 	})
 }
 
 // segments are what a model's outputs say of a picture's pixels.
-func (p *segmenter) segments(out engine.Tensors, o segmenting, picture *images.Picture) (segments, error) {
+func (p *segmenter) segments(ctx context.Context, out engine.Tensors, o segmenting, picture *images.Picture) (segments, error) {
 	if p.masks == "" {
 		if o.Subtask == panoptic {
 			return segments{}, engine.Errorf(engine.ErrUnsupported, "the model gives labels of pixels, and no masks of things, which panoptic segmentation needs").
@@ -129,21 +129,24 @@ func (p *segmenter) segments(out engine.Tensors, o segmenting, picture *images.P
 		if err != nil {
 			return segments{}, err
 		}
-		return mapOf(values, int(shape[1]), int(shape[2]), int(shape[3]), picture), nil
+		return mapOf(ctx, values, int(shape[1]), int(shape[2]), int(shape[3]), picture)
 	}
 	q, err := p.queries(out)
 	if err != nil {
 		return segments{}, err
 	}
 	if o.Subtask == semantic {
-		values, labels, high, wide := p.semantic(q)
-		return mapOf(values, labels, high, wide, picture), nil
+		values, labels, high, wide, err := p.semantic(ctx, q)
+		if err != nil {
+			return segments{}, err
+		}
+		return mapOf(ctx, values, labels, high, wide, picture)
 	}
-	return p.panoptic(q, o, picture), nil
+	return p.panoptic(ctx, q, o, picture)
 }
 
 // show adds the pictures that are wanted.
-func (p *segmenter) show(i int, picture *images.Picture, m segments, found []segment, o segmenting, a *engine.Answer) error {
+func (p *segmenter) show(ctx context.Context, i int, picture *images.Picture, m segments, found []segment, o segmenting, a *engine.Answer) error {
 	if o.Annotate {
 		shown, err := encoded(fmt.Sprintf("%d.png", i), m.over(picture))
 		if err != nil {
@@ -154,6 +157,9 @@ func (p *segmenter) show(i int, picture *images.Picture, m segments, found []seg
 	for _, f := range found {
 		if !o.Masks {
 			break
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		shown, err := encoded(fmt.Sprintf("%d-%d.png", i, f.number), m.mask(f.number))
 		if err != nil {
@@ -184,11 +190,14 @@ func newSegments(p *images.Picture) segments {
 }
 
 // mapOf takes the likeliest label of each pixel.
-func mapOf(logits []float32, labels, high, wide int, p *images.Picture) segments {
+func mapOf(ctx context.Context, logits []float32, labels, high, wide int, p *images.Picture) (segments, error) {
 	m := newSegments(p)
 	most := make([]float32, m.width*m.height)
 	xs, ys := stretch(wide, m.width), stretch(high, m.height)
 	for label := range min(labels, math.MaxUint16) {
+		if ctx.Err() != nil {
+			return m, ctx.Err()
+		}
 		scores := plane{wide, high, logits[label*wide*high : (label+1)*wide*high]}
 		for j, y := range ys {
 			for i, x := range xs {
@@ -199,7 +208,7 @@ func mapOf(logits []float32, labels, high, wide int, p *images.Picture) segments
 			}
 		}
 	}
-	return m
+	return m, nil
 }
 
 // A segment is the pixels of one label, or of one object.

@@ -36,9 +36,15 @@ func (c headConfig) function(labels int) string {
 	return "softmax"
 }
 
+// maxLabels bounds the labels of a model that classifies.
+const maxLabels = 1 << 17
+
 // ranked are the likeliest labels, at least one; all if topK is nil. function
 // is the head's if it is "".
-func (c headConfig) ranked(item int, logits []float32, function string, topK *int) []engine.Output {
+func (c headConfig) ranked(item int, logits []float32, function string, topK *int) ([]engine.Output, error) {
+	if len(logits) > maxLabels {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "the model gives %d labels, over the limit of %d", len(logits), maxLabels)
+	}
 	if function == "" {
 		function = c.function(len(logits))
 	}
@@ -50,7 +56,7 @@ func (c headConfig) ranked(item int, logits []float32, function string, topK *in
 	for _, i := range best(scores, n) {
 		out = append(out, engine.Output{Item: item, Label: c.label(i), Score: score6(scores[i])})
 	}
-	return out
+	return out, nil
 }
 
 // textRecord is an input of two texts, or of one.

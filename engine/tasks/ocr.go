@@ -171,7 +171,7 @@ func (p *reader) Run(ctx context.Context, s engine.Sessions, r engine.Request) (
 		}
 		a.Timings.Postprocess += since(&began)
 	}
-	return a, nil
+	return a, numbers(a)
 }
 
 // A line is one line of text.
@@ -194,9 +194,15 @@ func (p *reader) lines(ctx context.Context, s engine.Sessions, o reading, pictur
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]line, 0, len(quads))
+	lines, pixels := make([]line, 0, len(quads)), 0
 	for _, q := range quads {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if cut := cutLine(looked, q); cut != nil {
+			if pixels += cut.Width * cut.Height; pixels > maxCut {
+				return nil, engine.Errorf(engine.ErrModelInvalid, "the detector found lines of more than %d pixels together", maxCut)
+			}
 			lines = append(lines, line{corners: q, cut: cut, box: boundsOf(q, f)})
 		}
 	}
@@ -207,6 +213,10 @@ func (p *reader) lines(ctx context.Context, s engine.Sessions, o reading, pictur
 	}
 	return lines, p.read(ctx, s, lines)
 }
+
+// maxCut bounds the pixels of all lines of a picture. They cover it once if
+// none lies over another.
+const maxCut = 1 << 27
 
 // Limits of what is looked at: the reference's.
 const (

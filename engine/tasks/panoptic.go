@@ -1,12 +1,25 @@
 package tasks
 
 import (
+	"context"
+	"math"
+
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/tasks/images"
 )
 
-// mask2FormerSide is the side that Mask2Former's masks are stretched to first.
-const mask2FormerSide = 384
+// Mask2Former's masks are stretched to squares of this side first.
+const (
+	mask2Former     = "mask2former" // its model_type
+	mask2FormerSide = 384
+)
+
+// Limits of a model with queries: their numbers are of 16 bits, and their masks,
+// or the scores of all labels, are so many numbers together.
+const (
+	maxQueries = math.MaxUint16
+	maxMasked  = 1 << 27
+)
 
 // queries are what a model of DETR's kind asks a picture: for each, which label
 // there is (the last is none), and where.
@@ -25,6 +38,9 @@ func (p *segmenter) queries(out engine.Tensors) (q queries, err error) {
 	if err != nil {
 		return q, err
 	}
+	if err := p.bounded(shape[1], shape[2], size[2], size[3]); err != nil {
+		return q, err
+	}
 	n, high, wide := int(shape[2]), int(size[2]), int(size[3])
 	for i := range int(shape[1]) {
 		q.labels = append(q.labels, softmax(logits[i*n:(i+1)*n]))
@@ -33,9 +49,23 @@ func (p *segmenter) queries(out engine.Tensors) (q queries, err error) {
 	return q, nil
 }
 
+// bounded refuses what would take too much memory to make masks of.
+func (p *segmenter) bounded(queries, labels, high, wide int64) error {
+	if p.config.ModelType == mask2Former {
+		high, wide = mask2FormerSide, mask2FormerSide
+	}
+	switch {
+	case queries > maxQueries:
+		return engine.Errorf(engine.ErrModelInvalid, "the model gives %d queries, over the limit of %d", queries, maxQueries)
+	case max(queries, labels) > maxMasked/high/wide:
+		return engine.Errorf(engine.ErrModelInvalid, "the model's %d queries and %d labels of %d × %d pixels are over the limit of %d numbers", queries, labels, wide, high, maxMasked)
+	}
+	return nil
+}
+
 // mask is how sure a query is of each place.
 func (p *segmenter) mask(logits plane) plane {
-	if p.config.ModelType == "mask2former" {
+	if p.config.ModelType == mask2Former {
 		logits = logits.resized(mask2FormerSide, mask2FormerSide)
 	}
 	out := plane{logits.width, logits.height, make([]float32, len(logits.values))}
@@ -46,9 +76,12 @@ func (p *segmenter) mask(logits plane) plane {
 }
 
 // semantic are the scores of each label, one behind the other, and their size.
-func (p *segmenter) semantic(q queries) (values []float32, labels, high, wide int) {
+func (p *segmenter) semantic(ctx context.Context, q queries) (values []float32, labels, high, wide int, err error) {
 	labels = len(q.labels[0]) - 1
 	for i, logits := range q.where {
+		if ctx.Err() != nil {
+			return nil, 0, 0, 0, ctx.Err()
+		}
 		mask := p.mask(logits)
 		if values == nil {
 			high, wide = mask.height, mask.width
@@ -61,7 +94,7 @@ func (p *segmenter) semantic(q queries) (values []float32, labels, high, wide in
 			}
 		}
 	}
-	return values, labels, high, wide
+	return values, labels, high, wide, nil
 }
 
 // An object is what a query found.
@@ -73,19 +106,25 @@ type object struct {
 
 // panoptic gives each pixel to the object that is surest of it, if enough of
 // what the object is sure of is left to it.
-func (p *segmenter) panoptic(q queries, o segmenting, picture *images.Picture) segments {
+func (p *segmenter) panoptic(ctx context.Context, q queries, o segmenting, picture *images.Picture) (segments, error) {
 	m := newSegments(picture)
 	m.objects = []object{} // those found, numbered from 1
 	var asked []object
 	for i, scores := range q.labels {
+		if ctx.Err() != nil {
+			return m, ctx.Err()
+		}
 		if label := best(scores, 1)[0]; label != len(scores)-1 && scores[label] > o.Threshold {
 			asked = append(asked, object{label, scores[label], p.mask(q.where[i])})
 		}
 	}
 	if len(asked) == 0 {
-		return m
+		return m, nil
 	}
-	sure, left := m.take(asked, float32(o.MaskThreshold))
+	sure, left, err := m.take(ctx, asked, float32(o.MaskThreshold))
+	if err != nil {
+		return m, err
+	}
 	numbers := make([]uint16, len(asked))
 	for k, a := range asked {
 		if left[k] > 0 && sure[k] > 0 && float64(float32(left[k])/float32(sure[k])) > o.Overlap {
@@ -96,15 +135,18 @@ func (p *segmenter) panoptic(q queries, o segmenting, picture *images.Picture) s
 	for at, k := range m.labels {
 		m.labels[at] = numbers[k]
 	}
-	return m
+	return m, nil
 }
 
 // take gives each pixel to the object that is surest of it, and counts of how
 // many pixels each is sure enough, and how many it gets.
-func (m segments) take(asked []object, enough float32) (sure, left []int) {
+func (m segments) take(ctx context.Context, asked []object, enough float32) (sure, left []int, err error) {
 	sure, left = make([]int, len(asked)), make([]int, len(asked))
 	most := make([]float32, len(m.labels))
 	for k, a := range asked {
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
 		xs, ys := stretch(a.mask.width, m.width), stretch(a.mask.height, m.height)
 		for j, y := range ys {
 			for i, x := range xs {
@@ -122,5 +164,5 @@ func (m segments) take(asked []object, enough float32) (sure, left []int) {
 	for _, k := range m.labels {
 		left[k]++
 	}
-	return sure, left
+	return sure, left, nil
 }

@@ -134,7 +134,10 @@ func servePictures(ctx context.Context, s engine.Sessions, r engine.Request, w p
 		}
 		batch = append(batch, next)
 	}
-	return a, w.flush(ctx, session, batch, &a)
+	if err := w.flush(ctx, session, batch, &a); err != nil {
+		return a, err
+	}
+	return a, numbers(a)
 }
 
 // flush runs a batch and takes its outputs.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
@@ -74,7 +76,37 @@ func (e encoder) serve(ctx context.Context, s engine.Sessions, r engine.Request,
 	a.Timings.Run = since(&began)
 	err = w.finish(&a)
 	a.Timings.Postprocess = since(&began)
-	return a, err
+	if err != nil {
+		return a, err
+	}
+	return a, numbers(a)
+}
+
+// numbers refuses an answer with a number that is none, as a model makes it
+// whose weights are broken: JSON has no word for it.
+func numbers(a engine.Answer) error {
+	for _, o := range a.Outputs {
+		var all []float64
+		for _, v := range []*float64{o.Score, o.Norm} {
+			if v != nil {
+				all = append(all, *v)
+			}
+		}
+		if o.Depth != nil {
+			all = append(all, o.Depth.Min, o.Depth.Max, o.Depth.Mean)
+		}
+		if o.Box != nil {
+			all = append(all, o.Box.XMin, o.Box.YMin, o.Box.XMax, o.Box.YMax)
+		}
+		for _, k := range o.Keypoints {
+			all = append(all, k.X, k.Y)
+		}
+		if slices.ContainsFunc(all, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }) {
+			return engine.Errorf(engine.ErrModelInvalid, "the model gave numbers that are not finite for input %d", o.Item).
+				WithHint("its weights may be broken, or overflow in half precision")
+		}
+	}
+	return nil
 }
 
 // inInput says of an error which of several inputs it is about.

@@ -13,7 +13,7 @@ func pool(how string, r row, tokens int) ([]float32, error) {
 	switch {
 	case len(r.shape) == 1 && r.shape[0] > 0:
 		return slices.Clone(r.values), nil
-	case len(r.shape) == 2 && r.shape[0] == int64(tokens) && r.shape[1] > 0:
+	case len(r.shape) == 2 && tokens > 0 && r.shape[0] == int64(tokens) && r.shape[1] > 0:
 		return poolTokens(how, r.values, int(r.shape[1])), nil
 	}
 	return nil, engine.Errorf(engine.ErrModelInvalid, "the model's output has shape [batch %v]; vectors need [batch, dim] or [batch, tokens, dim]", r.shape)
@@ -52,6 +52,16 @@ func poolTokens(how string, tokens []float32, dim int) []float32 {
 		out[d] *= scale
 	}
 	return out
+}
+
+// alikeLong refuses vectors of unlike lengths, which nothing compares.
+func alikeLong(vectors [][]float32) error {
+	for _, v := range vectors {
+		if len(v) != len(vectors[0]) {
+			return engine.Errorf(engine.ErrModelInvalid, "the model gives vectors of %d numbers, and of %d", len(vectors[0]), len(v))
+		}
+	}
+	return nil
 }
 
 // cosine is how alike the directions of two vectors are; nothing is like a

@@ -98,6 +98,11 @@ func (p *answerer) Run(ctx context.Context, s engine.Sessions, r engine.Request)
 		encode:     func(item engine.Item) ([]tokenizer.Encoding, error) { return p.windows(item, o) },
 		wants:      p.wants,
 		take: func(_ int, w passage, rows []row) error {
+			for k, r := range rows {
+				if len(r.shape) != 1 {
+					return engine.Errorf(engine.ErrModelInvalid, "the model's output %q has shape [batch %v]; it needs [batch, tokens]", p.wants[k].output, r.shape)
+				}
+			}
 			found[w.item].add(w, rows, o)
 			return nil
 		},

@@ -112,9 +112,9 @@ func keeperOf(s engine.Session) (engine.Keeper, error) {
 type recall struct {
 	d        *crossDecoder
 	sessions engine.Sessions
-	encoded  engine.Tensors             // what the encoder made, by the decoder's inputs
-	name     string                     // of what is kept
-	watch    func(engine.Tensors) error // if set, sees what each run gives
+	encoded  engine.Tensors                             // what the encoder made, by the decoder's inputs
+	name     string                                     // of what is kept
+	watch    func(out engine.Tensors, tokens int) error // if set, sees what each run of so many tokens gives
 
 	next   engine.Keeper
 	fresh  engine.Tensors    // the past as the first decoder made it
@@ -249,7 +249,7 @@ func (r *recall) forget(ctx context.Context) {
 // lastLogits are those of the last of so many tokens.
 func (r *recall) lastLogits(out engine.Tensors, tokens int) ([]float32, error) {
 	if r.watch != nil {
-		if err := r.watch(out); err != nil {
+		if err := r.watch(out, tokens); err != nil {
 			return nil, err
 		}
 	}

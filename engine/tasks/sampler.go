@@ -62,7 +62,7 @@ func (s *sampler) penalize(logits []float32) {
 	penalty := float32(s.o.RepetitionPenalty)
 	for id := range s.seen {
 		switch {
-		case id >= int64(len(logits)):
+		case id < 0 || id >= int64(len(logits)):
 		case logits[id] > 0:
 			logits[id] /= penalty
 		default:

@@ -63,7 +63,11 @@ func (p *comparer) Run(ctx context.Context, s engine.Sessions, r engine.Request)
 		take:  compared.take,
 		finish: func(a *engine.Answer) error {
 			for i := range r.Items {
-				for k, score := range compared.scores(i) {
+				scores, err := compared.scores(i)
+				if err != nil {
+					return err
+				}
+				for k, score := range scores {
 					a.Outputs = append(a.Outputs, engine.Output{Item: i, Index: &k, Score: score6(score)})
 				}
 			}
@@ -92,13 +96,16 @@ func (c comparison) take(_ int, t passage, rows []row) (err error) {
 }
 
 // scores are the cosines of an input.
-func (c comparison) scores(item int) []float64 {
+func (c comparison) scores(item int) ([]float64, error) {
 	v := c.vectors[item]
+	if err := alikeLong(v); err != nil {
+		return nil, err
+	}
 	out := make([]float64, len(v)-1)
 	for k := range out {
 		out[k] = cosine(v[0], v[k+1])
 	}
-	return out
+	return out, nil
 }
 
 // similarityOf reads an input.

@@ -76,7 +76,7 @@ func serveSounds(ctx context.Context, s engine.Sessions, r engine.Request, w hea
 		}
 		a.Timings.Run += since(&began)
 	}
-	return a, nil
+	return a, numbers(a)
 }
 
 // A waveform is what models share that hear the sound itself: wav2vec 2.0 and

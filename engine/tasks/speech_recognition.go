@@ -114,6 +114,9 @@ func loadSpeller(m *engine.Model) (engine.Pipeline, error) {
 	return p, p.readStride(m)
 }
 
+// maxStride bounds the samples of a moment: seconds, of which letters have many.
+const maxStride = 1 << 20
+
 // readStride finds how many samples a moment is of.
 func (p *speller) readStride(m *engine.Model) error {
 	var c struct {
@@ -122,7 +125,9 @@ func (p *speller) readStride(m *engine.Model) error {
 	_, err := readJSON(m, "config.json", &c)
 	p.stride = 1
 	for _, n := range c.Strides {
-		p.stride *= max(n, 1)
+		if p.stride *= min(max(n, 1), maxStride+1); p.stride > maxStride {
+			return engine.Errorf(engine.ErrModelInvalid, "config.json: the conv_stride %v is of more than %d samples", c.Strides, maxStride)
+		}
 	}
 	return err
 }

@@ -87,6 +87,9 @@ func (p *rows) findColumns(named []string) error {
 		}
 		return nil
 	}
+	if len(p.inputs) == 0 {
+		return engine.Errorf(engine.ErrModelInvalid, "the model takes no input")
+	}
 	for _, in := range p.inputs {
 		if len(in.Shape) == 0 || len(in.Shape) > 2 || len(in.Shape) == 2 && in.Shape[1] != 1 {
 			return engine.Errorf(engine.ErrModelInvalid, "the model's input %q of shape %v is no column", in.Name, in.Shape).WithHint("pass raw tensors")
@@ -155,7 +158,7 @@ func (p *rows) Run(ctx context.Context, s engine.Sessions, r engine.Request) (en
 		first += len(batch)
 		a.Timings.Postprocess += since(&began)
 	}
-	return a, nil
+	return a, numbers(a)
 }
 
 // Example is a row of the model's columns, all of them 1.
@@ -278,7 +281,7 @@ func (p *rows) outputs(a *engine.Answer, out engine.Tensors, first, n int) error
 
 // labels are the names of the rows' classes.
 func (p *rows) labels(t *engine.Tensor, n int) ([]string, error) {
-	if t == nil || t.Check() != nil || len(t.Shape) < 1 || t.Shape[0] != int64(n) {
+	if t == nil || t.Check() != nil || len(t.Shape) < 1 || t.Shape[0] != int64(n) || slices.Contains(t.Shape, 0) {
 		return nil, engine.Errorf(engine.ErrModelInvalid, "the model gave no label for each row")
 	}
 	if t.DType == engine.String {

@@ -108,7 +108,7 @@ func (p *classifier) Run(ctx context.Context, s engine.Sessions, r engine.Reques
 		take: func(i int, t passage, rows []row) error {
 			logits, err := labelScores(rows[0])
 			if err == nil {
-				found[i] = p.outputs(i, logits, o, t.Truncated)
+				found[i], err = p.outputs(i, logits, o, t.Truncated)
 			}
 			return err
 		},
@@ -124,12 +124,12 @@ func labelScores(r row) ([]float32, error) {
 	return slices.Clone(r.values), nil
 }
 
-func (p *classifier) outputs(item int, logits []float32, o classifying, truncated bool) []engine.Output {
-	out := p.config.ranked(item, logits, o.Function, o.TopK)
+func (p *classifier) outputs(item int, logits []float32, o classifying, truncated bool) ([]engine.Output, error) {
+	out, err := p.config.ranked(item, logits, o.Function, o.TopK)
 	if truncated {
 		for i := range out {
 			out[i].TruncatedInput = &truncated
 		}
 	}
-	return out
+	return out, err
 }

@@ -94,8 +94,11 @@ type generator struct {
 	vocabulary func() *shape.Vocabulary // what tokens stand for
 }
 
-// ids is one number or a list of them.
+// ids is one number or a list of them, at most maxIDs.
 type ids []int64
+
+// maxIDs bounds the tokens that end a text: beams look for so many more.
+const maxIDs = 64
 
 func (v *ids) UnmarshalJSON(data []byte) error {
 	var one int64
@@ -105,6 +108,9 @@ func (v *ids) UnmarshalJSON(data []byte) error {
 	}
 	var many []int64
 	err := json.Unmarshal(data, &many)
+	if err == nil && len(many) > maxIDs {
+		return fmt.Errorf("%d tokens that end a text are more than %d", len(many), maxIDs)
+	}
 	*v = many
 	return err
 }

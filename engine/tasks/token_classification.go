@@ -71,7 +71,7 @@ func (p *tagger) Run(ctx context.Context, s engine.Sessions, r engine.Request) (
 			}
 			text, err := textOf(r.Items[i])
 			if err == nil {
-				found[i] = p.outputs(i, o, p.tagged([]rune(text.Text), t.Encoding, rows[0]))
+				found[i] = p.outputs(i, o, p.tagged(text, t.Encoding, rows[0]))
 			}
 			return err
 		},
@@ -90,15 +90,16 @@ type tag struct {
 	score      float64
 }
 
-// tagged are the tokens of a text, special ones left out.
-func (p *tagger) tagged(text []rune, e tokenizer.Encoding, r row) []tag {
+// tagged are the tokens of a text or of two, special ones left out.
+func (p *tagger) tagged(record textRecord, e tokenizer.Encoding, r row) []tag {
+	texts := [][]rune{[]rune(record.Text), []rune(record.Pair)}
 	var out []tag
 	width := int(r.shape[1])
 	for i, id := range e.IDs {
 		if e.Sequences[i] < 0 {
 			continue
 		}
-		start, end := e.Offsets[i][0], e.Offsets[i][1]
+		text, start, end := texts[e.Sequences[i]], e.Offsets[i][0], e.Offsets[i][1]
 		t := tag{word: p.tok.Token(id), scores: softmax(r.values[i*width : (i+1)*width]), start: start, end: end, index: i}
 		at := string(text[start:end])
 		if id == p.tok.UnknownID() {

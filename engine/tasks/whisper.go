@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ const (
 	whisperFrames  = whisperSeconds * audio.Rate / audio.Hop
 	whisperStep    = 2
 )
+
+// maxToken bounds the numbers of tokens.
+const maxToken = math.MaxInt32
 
 // whisper is a model of Radford et al., Robust Speech Recognition via
 // Large-Scale Weak Supervision, 2022, as three graphs.
@@ -73,6 +77,9 @@ func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
 	}
 	if !found || p.config.NoTimestamps == 0 {
 		return nil, engine.Errorf(engine.ErrModelInvalid, "the model has no generation_config.json with no_timestamps_token_id").WithHint("it is not Whisper")
+	}
+	if c := p.config; c.NoTimestamps < 0 || c.NoTimestamps > maxToken || c.End < 0 || c.End > c.NoTimestamps {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "generation_config.json: the eos_token_id %d and the no_timestamps_token_id %d are not numbers of tokens, the lower first", c.End, c.NoTimestamps)
 	}
 	if p.config.MaxLength <= 0 || p.config.MaxLength > 448 {
 		p.config.MaxLength = 448
@@ -298,7 +305,11 @@ func (p *whisper) window(ctx context.Context, s engine.Sessions, o speech, featu
 		return all, err
 	}
 	all.spaceless = p.config.Multilingual && slices.Contains(spaceless, strings.Trim(p.tok.Token(prompt[1]), "<|>"))
-	for _, t := range looks.times(p.smooth)[len(prompt)-1:] {
+	times, err := looks.times(ctx, p.smooth)
+	if err != nil {
+		return all, err
+	}
+	for _, t := range times[len(prompt)-1:] {
 		all.times = append(all.times, float64(at)*audio.Hop/audio.Rate+t)
 	}
 	return all, nil

@@ -77,7 +77,7 @@ func (d *whisperDecoder) keepTime(logits []float32, tokens []int64) {
 	}
 	if n == 0 {
 		fill32(logits[:begin], never)
-		if most := d.config.MaxInitialTime; most != nil && *most >= 0 && begin+int(*most)+1 < len(logits) {
+		if most := d.config.MaxInitialTime; most != nil && *most >= 0 && *most < int64(len(logits)-begin-1) {
 			fill32(logits[begin+int(*most)+1:], never)
 		}
 	}

@@ -113,7 +113,11 @@ func (w *writing) choose(logits []float32) (why string, err error) {
 	if err := w.confine(logits); err != nil {
 		return "", err
 	}
-	return w.add(int64(w.sampler.next(logits))), nil
+	next := w.sampler.next(logits)
+	if w.form != nil && logits[next] <= never { // of numbers too large to draw by
+		next = likeliest(logits)
+	}
+	return w.add(int64(next)), nil
 }
 
 // goOn reads the last token and goes on with the next, or with several.
@@ -207,7 +211,7 @@ func (w *writing) confine(logits []float32) error {
 	all, fit := slices.Clone(logits), 0
 	fill32(logits, never)
 	allow := func(id int) {
-		if id >= 0 && id < len(all) {
+		if id >= 0 && id < len(all) && all[id] > never { // which NaN is not
 			logits[id] = all[id]
 			fit++
 		}
@@ -295,6 +299,9 @@ func lastRow(out engine.Tensors) ([]float32, error) {
 	values, err := engine.Values[float32](t)
 	if err != nil {
 		return nil, err
+	}
+	if int64(len(values)) < t.Shape[2] {
+		return nil, engine.Errorf(engine.ErrModelInvalid, "the model's logits of shape %v are of no token", t.Shape)
 	}
 	return values[len(values)-int(t.Shape[2]):], nil
 }

@@ -92,11 +92,15 @@ func (p *zeroShotPipeline) Run(ctx context.Context, s engine.Sessions, r engine.
 		parameters: &o,
 		encode:     func(item engine.Item) ([]tokenizer.Encoding, error) { return p.hypotheses(item, o) },
 		wants:      []want{{output: p.logits}},
-		take: func(_ int, t passage, rows []row) (err error) {
+		take: func(_ int, t passage, rows []row) error {
 			if logits[t.item] == nil {
 				logits[t.item] = make([][]float32, t.of)
 			}
-			logits[t.item][t.part], err = labelScores(rows[0])
+			l, err := labelScores(rows[0])
+			if err == nil && len(l) <= p.entailment {
+				return engine.Errorf(engine.ErrModelInvalid, "the model gives %d labels, and config.json has \"entailment\" as number %d", len(l), p.entailment)
+			}
+			logits[t.item][t.part] = l
 			return err
 		},
 		finish: func(a *engine.Answer) error {
@@ -169,7 +173,10 @@ func (p *zeroShotEmbedder) Run(ctx context.Context, s engine.Sessions, r engine.
 		take:  compared.take,
 		finish: func(a *engine.Answer) error {
 			for i := range r.Items {
-				scores := compared.scores(i)
+				scores, err := compared.scores(i)
+				if err != nil {
+					return err
+				}
 				for _, k := range best(scores, 0) {
 					a.Outputs = append(a.Outputs, engine.Output{Item: i, Label: o.Labels[k], Score: score6(scores[k])})
 				}

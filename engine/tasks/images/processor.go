@@ -82,6 +82,12 @@ func NewProcessor(data []byte, shape []int64) (*Processor, error) {
 	if c.DoRescale != nil && !*c.DoRescale {
 		p.scale = 1
 	}
+	if p.multiple > maxSide {
+		return nil, wrong("sides are multiples of %d; it may be up to %d", p.multiple, maxSide)
+	}
+	if p.pct != 0 && (p.pct < 0.1 || p.pct > 1) {
+		return nil, wrong("crop_pct is %v; it may be 0.1 to 1", p.pct)
+	}
 	if err := p.readSizes(c); err != nil {
 		return nil, err
 	}
@@ -199,7 +205,7 @@ func (p *Processor) Process(in *Picture) (values []float32, shape []int64) {
 func (p *Processor) target(w, h int) (int, int) {
 	w, h = p.scaled(w, h)
 	if p.up {
-		w, h = (w+p.multiple-1)/p.multiple*p.multiple, (h+p.multiple-1)/p.multiple*p.multiple
+		w, h = min((w+p.multiple-1)/p.multiple*p.multiple, maxSide*4), min((h+p.multiple-1)/p.multiple*p.multiple, maxSide*4)
 	}
 	return w, h
 }
@@ -209,7 +215,7 @@ func (p *Processor) scaled(w, h int) (int, int) {
 	s := p.size
 	switch {
 	case s == size{}: // rounds down, as GLPN does
-		return max(w/p.multiple, 1) * p.multiple, max(h/p.multiple, 1) * p.multiple
+		return min(max(w/p.multiple, 1)*p.multiple, maxSide*4), min(max(h/p.multiple, 1)*p.multiple, maxSide*4)
 	case s.Height > 0 && s.Width > 0 && p.aspect:
 		return p.within(w, h)
 	case s.Height > 0 && s.Width > 0 && p.multiple > 0 && !p.up:

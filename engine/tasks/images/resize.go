@@ -106,9 +106,13 @@ func taps(from, to int, f Filter) []tap {
 	return out
 }
 
+// maxBetween bounds the pixels of a picture between rows and columns: a high
+// strip that begins with rows would be one of gigabytes.
+const maxBetween = 1 << 28
+
 // Resize returns the picture in another size, to the bit as Pillow does it up
 // to version 12: rows first. (Version 13 begins with columns where that is
-// less work, and may differ by 1.)
+// less work, and may differ by 1. So do strips over maxBetween here.)
 // Neither side may be less than 1.
 func (p *Picture) Resize(width, height int, f Filter) *Picture {
 	if p.Width == width && p.Height == height {
@@ -121,6 +125,10 @@ func (p *Picture) Resize(width, height int, f Filter) *Picture {
 		return p.linear(width, height)
 	}
 	out := p
+	if width*p.Height > maxBetween && p.Width*height < width*p.Height {
+		out = out.down(taps(p.Height, height, f))
+		return out.across(taps(p.Width, width, f))
+	}
 	if width != p.Width {
 		out = p.across(taps(p.Width, width, f))
 	}
