@@ -78,8 +78,8 @@ func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
 	if !found || p.config.NoTimestamps == 0 {
 		return nil, engine.Errorf(engine.ErrModelInvalid, "the model has no generation_config.json with no_timestamps_token_id").WithHint("it is not Whisper")
 	}
-	if c := p.config; c.NoTimestamps < 0 || c.NoTimestamps > maxToken || c.End < 0 || c.End > c.NoTimestamps {
-		return nil, engine.Errorf(engine.ErrModelInvalid, "generation_config.json: the eos_token_id %d and the no_timestamps_token_id %d are not numbers of tokens, the lower first", c.End, c.NoTimestamps)
+	if err := p.config.check(); err != nil {
+		return nil, err
 	}
 	if p.config.MaxLength <= 0 || p.config.MaxLength > 448 {
 		p.config.MaxLength = 448
@@ -87,6 +87,14 @@ func loadWhisper(m *engine.Model) (engine.Pipeline, error) {
 	p.firstTime = p.config.NoTimestamps + 1
 	p.tok, err = loadTokenizer(m)
 	return p, err
+}
+
+// check refuses tokens whose numbers none can have: those of times are the last.
+func (c whisperConfig) check() error {
+	if c.NoTimestamps < 0 || c.NoTimestamps > maxToken || c.End < 0 || c.End > c.NoTimestamps {
+		return engine.Errorf(engine.ErrModelInvalid, "generation_config.json: the eos_token_id %d and the no_timestamps_token_id %d are not numbers of tokens, the lower first", c.End, c.NoTimestamps)
+	}
+	return nil
 }
 
 // smoothing is how many moments times of words are smoothed over.
