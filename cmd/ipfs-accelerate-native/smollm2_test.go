@@ -53,9 +53,14 @@ func inPython(t *testing.T, dir, text, tokens string) (w written, tok *tokenizer
 	return w, tok
 }
 
-// A real language model answers as Python's onnxruntime does with its file.
+// A real language model answers as Python's onnxruntime does with its file,
+// attention spelled out or not.
 func TestSmolLM2_equalsReference(t *testing.T) {
-	dir := smolLM2(t)
+	t.Run("spelled", func(t *testing.T) { answersAsInPython(t, smolLM2(t)) })
+	t.Run("grouped", func(t *testing.T) { answersAsInPython(t, smolLM2(t, "grouped")) })
+}
+
+func answersAsInPython(t *testing.T, dir string) {
 	want, tok := inPython(t, dir, question, "24")
 	run := pipeline(t, tasks.TextGeneration(renderNative), folder(t, dir))
 	a, err := run(engine.Request{Items: texts(question), Parameters: json.RawMessage(`{"max_new_tokens":24}`)})

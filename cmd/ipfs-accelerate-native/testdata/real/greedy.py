@@ -15,6 +15,7 @@ import onnxruntime as ort
 session = ort.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 count, end, prompt = int(sys.argv[2]), int(sys.argv[3]), json.load(sys.stdin)
 pasts = [i for i in session.get_inputs() if i.name.startswith("past_key_values.")]
+inputs = [i.name for i in session.get_inputs()]
 outputs = ["logits"] + [p.name.replace("past_key_values", "present") for p in pasts]
 
 
@@ -24,7 +25,7 @@ def write():
     while len(new) < count:
         n = len(ids)
         feed = {"input_ids": np.array([ids]), "attention_mask": np.ones((1, seen + n), np.int64), "position_ids": np.arange(seen, seen + n)[None]}
-        logits, *kept = session.run(outputs, {**feed, **past})
+        logits, *kept = session.run(outputs, {**{k: v for k, v in feed.items() if k in inputs}, **past})
         past, seen = dict(zip(past, kept)), seen + n
         ids = [int(logits[0, -1].argmax())]
         if ids[0] == end:

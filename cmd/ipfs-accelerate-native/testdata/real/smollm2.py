@@ -1,7 +1,9 @@
 """Makes an ONNX model of SmolLM2-135M-Instruct out of its GGUF file, weights in
 4 bits as they are there.
 
-usage: smollm2.py GGUF OUT; needs numpy and onnx.
+usage: smollm2.py GGUF OUT [grouped]; needs numpy and onnx. Grouped attention is
+one operator, GroupQueryAttention, as in files made for ONNX Runtime; else it is
+spelled out, as exporters do.
 
 GGUF's Q4_1 is w = d*q + m per 32 weights, q from 0 to 15. MatMulNBits takes 8
 off q by itself, so w = d*(q-8) + (m + 8*d): the second part is a product with
@@ -84,8 +86,9 @@ def rotated(a, heads):
 
 
 class Llama(Graph):
-    def __init__(self, path):
+    def __init__(self, path, grouped):
         super().__init__("smollm2")
+        self.grouped = grouped
         self.meta, self.t = gguf(path)
         get = lambda k: self.meta["llama." + k]
         self.layers, self.width, self.heads, self.groups = get("block_count"), get("embedding_length"), get("attention.head_count"), get("attention.head_count_kv")
@@ -148,6 +151,12 @@ class Llama(Graph):
     def positions(self):
         turns = (1.0 / self.theta ** (np.arange(0, self.size, 2, dtype=np.float64) / self.size)).astype(np.float32)
         angles = np.arange(self.context, dtype=np.float32)[:, None] * turns
+        if self.grouped:
+            self.cos, self.sin = self.weight("cos", np.cos(angles)), self.weight("sin", np.sin(angles))
+            short = lambda n: self.op("Cast", [n], to=TensorProto.INT32)
+            self.last = short(self.op("Sub", [self.op("ReduceSum", ["attention_mask", self.ints(1)], keepdims=0), self.ints(1)]))
+            self.total = short(self.op("Squeeze", [self.op("Shape", ["attention_mask"], start=1, end=2)]))
+            return
         at = lambda name, a: self.op("Unsqueeze", [self.op("Gather", [self.weight(name, a), "position_ids"]), self.ints(1)])
         self.cos, self.sin = at("cos", np.cos(angles)), at("sin", np.sin(angles))
         new, total = self.op("Shape", ["input_ids"], start=1, end=2), self.op("Shape", ["attention_mask"], start=1, end=2)
@@ -166,14 +175,24 @@ class Llama(Graph):
         x = self.op("Tile", [self.op("Unsqueeze", [x, self.ints(2)]), self.ints(1, 1, self.heads // self.groups, 1, 1)])
         return self.op("Reshape", [x, self.ints(0, self.heads, -1, self.size)])
 
+    def spell(self, q, k, v, past, present):
+        q, k, v = self.turn(self.split_heads(q, self.size)), self.turn(self.split_heads(k, self.size)), self.split_heads(v, self.size)
+        k, v = (self.op("Concat", [before, new], both, axis=2) for before, new, both in zip(past, (k, v), present))
+        return self.attend(q, self.shared(k), self.shared(v), self.size, self.mask)
+
+    def group(self, q, k, v, past, present):
+        out = f"group.{present[0]}"
+        self.nodes.append(helper.make_node("GroupQueryAttention", [q, k, v, *past, self.last, self.total, self.cos, self.sin], [out, *present],
+                                           domain="com.microsoft", num_heads=self.heads, kv_num_heads=self.groups, do_rotary=1))
+        return out
+
     def layer(self, x, i):
         p = f"blk.{i}."
         y = self.norm(x, p + "attn_norm")
-        q = self.turn(self.split_heads(self.linear(y, p + "attn_q", self.heads), self.size))
-        k = self.turn(self.split_heads(self.linear(y, p + "attn_k", self.groups), self.size))
-        v = self.split_heads(self.linear(y, p + "attn_v"), self.size)
-        k, v = (self.op("Concat", [f"past_key_values.{i}.{n}", new], f"present.{i}.{n}", axis=2) for n, new in (("key", k), ("value", v)))
-        x = self.op("Add", [x, self.linear(self.attend(q, self.shared(k), self.shared(v), self.size, self.mask), p + "attn_output")])
+        q, k, v = self.linear(y, p + "attn_q", self.heads), self.linear(y, p + "attn_k", self.groups), self.linear(y, p + "attn_v")
+        past, present = ([f"{prefix}.{i}.{n}" for n in ("key", "value")] for prefix in ("past_key_values", "present"))
+        a = (self.group if self.grouped else self.spell)(q, k, v, past, present)
+        x = self.op("Add", [x, self.linear(a, p + "attn_output")])
         y = self.norm(x, p + "ffn_norm")
         gate = self.linear(y, p + "ffn_gate")
         y = self.op("Mul", [self.op("Mul", [gate, self.op("Sigmoid", [gate])]), self.linear(y, p + "ffn_up")])
@@ -188,6 +207,7 @@ class Llama(Graph):
         names = [f"{i}.{n}" for i in range(self.layers) for n in ("key", "value")]
         at = lambda prefix, length: [(prefix + n, FLOAT, ["batch", self.groups, length, self.size]) for n in names]
         ids = [(n, INT64, ["batch", length]) for n, length in (("input_ids", "sequence"), ("attention_mask", "total"), ("position_ids", "sequence"))]
+        ids = ids[:2] if self.grouped else ids
         self.save(path, ids + at("past_key_values.", "past"), [("logits", FLOAT, ["batch", "sequence", self.words])] + at("present.", "total"))
 
     def tokenizer(self, out):
@@ -208,6 +228,6 @@ class Llama(Graph):
 
 
 if __name__ == "__main__":
-    m = Llama(sys.argv[1])
+    m = Llama(sys.argv[1], "grouped" in sys.argv[3:])
     m.model(sys.argv[2] + "/onnx/model.onnx")
     m.tokenizer(sys.argv[2])
