@@ -17,6 +17,7 @@ const (
 	batchBytes   = 1 << 20
 	firstHedge   = 150 * time.Millisecond // patience of a source whose speed is unknown
 	shortHedge   = 25 * time.Millisecond
+	longHedge    = 5 * time.Second // at most, of one whose calls were short
 	tierHedge    = 5 * time.Second // of one that is to be asked only if nearer ones fail
 	stuckHedge   = time.Second     // of one more, if those that may be asked at a time are all stuck
 	retryPause   = 50 * time.Millisecond
@@ -179,10 +180,11 @@ func (f *fetcher) next(ctx context.Context, d *donor) (*lane, context.Context, f
 }
 
 // sleeper returns a func that waits for a change, at most for d if that is not 0.
+// A call that begins is no change, but may be one to help with by and by.
 func (f *fetcher) sleeper(d time.Duration) func(context.Context) {
 	wake := f.wake
 	if d <= 0 {
-		d = time.Hour
+		d = stuckHedge
 	}
 	return func(ctx context.Context) { sleep(ctx, wake, d) }
 }

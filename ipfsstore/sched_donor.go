@@ -59,13 +59,15 @@ func (d *donor) observe(l *lane) {
 }
 
 // patience is how long another source is left at t by d's own standard: by what
-// its calls take, and longer for what is larger than they usually are.
+// its calls take, and longer for what is larger than they usually are. It has an
+// end: what a call for a few bytes takes says little of a large block.
 func (d *donor) patience(t *task) time.Duration {
 	if d.pace == 0 {
 		return firstHedge
 	}
 	larger := max(1, float64(t.bytes())/max(1, d.usual))
-	return max(shortHedge, time.Duration(2*larger*float64(d.pace)))
+	usual := 2 * d.pace
+	return max(shortHedge, min(time.Duration(larger*float64(usual)), max(usual, longHedge)))
 }
 
 // remaining is about how many bytes are to come yet of what d was asked for. Blocks

@@ -50,20 +50,7 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 			slices.ContainsFunc(t.asked, func(l *lane) bool { return l.donor == d }) {
 			continue
 		}
-		if len(t.asked) == 0 || t.asked[len(t.asked)-1].started.IsZero() {
-			continue
-		}
-		last := t.asked[len(t.asked)-1]
-		left := max(d.patience(t), last.donor.leeway(d)) - now.Sub(last.started)
-		if !f.mayAsk(d, t) {
-			left += tierHedge
-		}
-		if len(t.asked) >= maxAttempts {
-			left += stuckHedge
-		}
-		if !d.sooner(last.donor, t, now) {
-			left = max(left, recheck)
-		}
+		left := f.leave(d, t, now)
 		if left <= 0 {
 			return t, 0
 		}
@@ -72,6 +59,25 @@ func (f *fetcher) hedge(d *donor) (*task, time.Duration) {
 		}
 	}
 	return nil, soonest
+}
+
+// leave is how long d leaves t to those that are at it.
+func (f *fetcher) leave(d *donor, t *task, now time.Time) time.Duration {
+	last := t.asked[len(t.asked)-1]
+	if last.started.IsZero() {
+		return recheck // its call is about to begin, or held back by the limit
+	}
+	left := max(d.patience(t), last.donor.leeway(d)) - now.Sub(last.started)
+	if !f.mayAsk(d, t) {
+		left += tierHedge
+	}
+	if len(t.asked) >= maxAttempts {
+		left += stuckHedge
+	}
+	if !d.sooner(last.donor, t, now) {
+		left = max(left, recheck)
+	}
+	return left
 }
 
 // sooner reports whether d would have t before another source, which is at it, is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -104,6 +105,65 @@ func TestFetch_unequalSources(t *testing.T) {
 			}
 			if !stats[0].Banned || stats[0].Bytes > 0 {
 				t.Errorf("the liar: %+v", stats[0])
+			}
+		})
+	}
+}
+
+// silent never answers.
+type silent struct{ name string }
+
+func (s silent) Name() string { return s.name }
+
+func (s silent) Fetch(ctx context.Context, _ []cid.Cid, _ func(cid.Cid, []byte) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// lingering has one call at a time, which lasts for a while after its block came.
+type lingering struct{ paced }
+
+func (l lingering) Parallel() int { return 1 }
+
+func (l lingering) Fetch(ctx context.Context, want []cid.Cid, sink func(cid.Cid, []byte) error) error {
+	err := l.paced.Fetch(ctx, want, sink)
+	return errors.Join(err, l.limit.WaitN(ctx, pacedStep))
+}
+
+// A source that had a small block only, and slowly, does not leave a large one to
+// others that never answer for as long as that would make it seem.
+func TestFetch_silentSources(t *testing.T) {
+	t.Parallel()
+	all := pacedCIDs(t)[:2]
+	synctest.Test(t, func(t *testing.T) {
+		sources := []ipfsstore.Source{silent{"a"}, silent{"b"}, silent{"c"}, lingering{newPaced(all, 1e6)}}
+		start := time.Now()
+		if _, err := ipfsstore.FetchBlocks(t.Context(), sources, all, pacedBytes); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("it took %s to have what takes the one source that answers a second", took)
+		}
+	})
+}
+
+// near is a source of this machine's.
+type near struct{ silent }
+
+func (near) Tier() string { return "L3" }
+
+// A near source that never answers is not waited for.
+func TestFetch_silentNearSource(t *testing.T) {
+	t.Parallel()
+	all := pacedCIDs(t)[:2]
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			if _, err := ipfsstore.FetchBlocks(t.Context(), []ipfsstore.Source{near{silent{"near"}}, newPaced(all, 1e6)}, all, pacedBytes); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took > 30*time.Second {
+				t.Errorf("it took %s to have what takes the one source that answers a second", took)
 			}
 		})
 	}
