@@ -141,14 +141,18 @@ func TestRunner_memoryLimit(t *testing.T) {
 	}
 	wantCode(t, err, engine.ErrOutOfMemory)
 
-	grow := open(t, p, filled(), engine.Plan{})
-	for _, n := range []int64{elements, 1 << 40, 1} {
-		out, err := grow.Run(t.Context(), engine.Tensors{"n": engine.NewTensor([]int64{1}, []int64{n})})
-		switch {
-		case n > 1:
-			wantCode(t, err, engine.ErrOutOfMemory)
-		case err != nil || len(out["y"].Data) != 4:
-			t.Errorf("after running out of memory: %v, %v", out, err)
+	remembers := filled() // whose arena doubles
+	remembers.Graph.Inputs[0].Name, remembers.Graph.Nodes[0].Inputs[0] = "past_key_values.n", "past_key_values.n"
+	for _, m := range []om.Model{filled(), remembers} {
+		grow := open(t, p, m, engine.Plan{})
+		for _, n := range []int64{elements, 1 << 40, 1, elements / 10} {
+			out, err := grow.Run(t.Context(), engine.Tensors{m.Graph.Inputs[0].Name: engine.NewTensor([]int64{1}, []int64{n})})
+			switch {
+			case n >= elements:
+				wantCode(t, err, engine.ErrOutOfMemory)
+			case err != nil || len(out["y"].Data) != int(4*n):
+				t.Errorf("after running out of memory: %v, %v", out, err)
+			}
 		}
 	}
 }

@@ -58,13 +58,12 @@ func (b *binding) release() {
 // bindable reports whether all of a run's values stay, on a device with memory
 // of its own. What is taken and kept under one name changes with each run.
 func (s *session) bindable(k engine.Kept) bool {
-	for _, name := range k.Keep {
-		if slices.Contains(slices.Collect(maps.Values(k.Take)), name) {
-			return false
-		}
+	if s.memory.own == nil || len(s.composites) != 0 || s.unbound.Load() || len(k.Hold) != 0 ||
+		len(k.Take) != len(s.info.Inputs) || len(k.Keep) != len(s.info.Outputs) {
+		return false
 	}
-	return s.memory.own != nil && len(s.composites) == 0 && !s.unbound.Load() && len(k.Hold) == 0 &&
-		len(k.Take) == len(s.info.Inputs) && len(k.Keep) == len(s.info.Outputs)
+	taken := slices.Collect(maps.Values(k.Take))
+	return !slices.ContainsFunc(slices.Collect(maps.Values(k.Keep)), func(name string) bool { return slices.Contains(taken, name) })
 }
 
 // runBound does the run by a binding, and reports whether it could. It can't

@@ -6,6 +6,7 @@ import "C"
 import (
 	"context"
 	"sync"
+	"unsafe"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 )
@@ -16,6 +17,11 @@ type kept struct {
 	value *C.OrtValue
 	users int
 	gone  bool
+
+	// Of a past that grows in place: where it lies, for how many tokens there is
+	// room, and how many are there.
+	data         unsafe.Pointer
+	room, filled int64
 }
 
 // A shelf is what a session keeps.
@@ -80,15 +86,38 @@ func (v *kept) release() {
 
 // put keeps a value, in place of what was under the name.
 func (s *shelf) put(name string, value *C.OrtValue) *kept {
+	v := &kept{value: value}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.place(name, v)
+	return v
+}
+
+// place is put; s.mu is held.
+func (s *shelf) place(name string, v *kept) {
 	s.drop(name)
 	if s.values == nil {
 		s.values = map[string]*kept{}
 	}
-	v := &kept{value: value}
 	s.values[name] = v
-	return v
+}
+
+// putGrown keeps the pasts of a run, by output, that are so long now.
+func (s *shelf) putGrown(pasts map[string]grown, names map[string]string, filled int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for output, p := range pasts {
+		if p.filled = filled; p.fresh {
+			s.place(names[output], p.kept)
+		}
+	}
+}
+
+// alone reports whether nobody else takes a value that a run took.
+func (s *shelf) alone(v *kept) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return v.users == 1 && !v.gone
 }
 
 // drop forgets a value; s.mu is held.

@@ -166,6 +166,9 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 	path := filepath.Join(m.Dir, filepath.FromSlash(file))
 	settings := p.settings(path, plan)
 	s := &session{graphs: settings[p.as.Graphs] != "", relaid: settings[p.as.ChannelsLast] != "", precisions: p.as.Precisions, composites: map[string]composite{}}
+	if p.as.Name == "" {
+		s.pasts, s.doubles = inPlace(path), graphOf(path).Remembers()
+	}
 	bound, err := p.load(path, plan, device, settings)
 	if err != nil && s.graphs { // a model of which the processor computes some can't be recorded
 		s.graphs = false
@@ -211,7 +214,7 @@ func (p *Provider) settings(path string, plan engine.Plan) map[string]string {
 
 // load loads a file.
 func (p *Provider) load(path string, plan engine.Plan, device offer, settings map[string]string) (*ort.DynamicAdvancedSession, error) {
-	options, err := p.sessionOptions(plan, device, settings)
+	options, err := p.sessionOptions(path, plan, device, settings)
 	if err != nil {
 		return nil, fmt.Errorf("session options: %w", err)
 	}
@@ -220,8 +223,9 @@ func (p *Provider) load(path string, plan engine.Plan, device offer, settings ma
 }
 
 // sessionOptions are what facts about small and shared machines ask for: no
-// thread spins between runs, and the arena stays on.
-func (p *Provider) sessionOptions(plan engine.Plan, device offer, settings map[string]string) (*ort.SessionOptions, error) {
+// thread spins between runs, but of models that are run step by step, and the
+// arena stays on.
+func (p *Provider) sessionOptions(path string, plan engine.Plan, device offer, settings map[string]string) (*ort.SessionOptions, error) {
 	o, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
@@ -231,11 +235,10 @@ func (p *Provider) sessionOptions(plan engine.Plan, device offer, settings map[s
 		o.SetIntraOpNumThreads(plan.Threads), // 0 is one per physical core to ONNX Runtime too
 		o.SetInterOpNumThreads(1),
 		o.SetCpuMemArena(true),
-		o.AddSessionConfigEntry("session.force_spinning_stop", "1"),
 		o.AddSessionConfigEntry("session.record_ep_graph_assignment_info", "1"),
 	)
-	if err == nil {
-		err = p.allocate(o)
+	if err == nil && !graphOf(path).Remembers() {
+		err = errors.Join(o.AddSessionConfigEntry("session.force_spinning_stop", "1"), p.allocate(o))
 	}
 	if err == nil && p.as.Name != "" {
 		err = device.add(p.as, settings, o)
@@ -249,9 +252,11 @@ func (p *Provider) sessionOptions(plan engine.Plan, device offer, settings map[s
 	return o, nil
 }
 
-// allocate has a session on the processor use the arena of registerArena. For
-// the others it would mean memory of the device without any arena, got and
-// given back in every run.
+// allocate has a session on the processor use the arena of registerArena, but
+// of models that are run step by step: an arena that grows by what is asked for
+// has no place for a past that is a little longer each time. For sessions on
+// other devices it would mean memory without any arena, got and given back in
+// every run.
 func (p *Provider) allocate(o *ort.SessionOptions) error {
 	if p.as.Name != "" {
 		return nil

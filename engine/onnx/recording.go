@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,19 +33,19 @@ func convolves(g engine.Graph) bool { return slices.Contains(g.Operators, "Conv"
 
 // graphOf reads what a model is made of. Of one that can't be read, which
 // ONNX Runtime will say better, it is nothing.
-func graphOf(path string) engine.Graph {
+func graphOf(path string) engine.Graph { return readFile(path, engine.ReadGraph) }
+
+// readFile reads something of a model's file, or nothing.
+func readFile[T any](path string, read func(io.ReaderAt, int64) (T, error)) (out T) {
 	f, err := os.Open(filepath.Clean(path))
 	if err != nil {
-		return engine.Graph{}
+		return out
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return engine.Graph{}
+		return out
 	}
-	g, err := engine.ReadGraph(f, info.Size())
-	if err != nil {
-		return engine.Graph{}
-	}
-	return g
+	out, _ = read(f, info.Size()) // what is wrong with it, ONNX Runtime will say
+	return out
 }

@@ -6,6 +6,7 @@ import "C"
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,9 @@ type session struct {
 	untrue atomic.Bool
 
 	shelf shelf
+	pasts map[string]string // by input, the output, of those that grow in place
+
+	doubles bool // its arena does
 
 	memory     memory      // of the device
 	graphs     bool        // the device records runs that are repeated
@@ -78,9 +82,31 @@ func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, e
 
 // RunKept is Run with values that the session keeps.
 func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
+	// A goroutine that comes back from C on another thread wakes that where
+	// ONNX Runtime's threads compute: a tenth of a step of a language model.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if k.Greedy != nil {
-		return engine.RunGreedy(ctx, s.RunKept, in, k)
+		return s.greedy(ctx, in, k)
 	}
+	return s.runKept(ctx, in, k, nil)
+}
+
+// greedy makes several steps. The logits of each are read where they lie: copies
+// would be nearly all that the steps leave to Go's collector.
+func (s *session) greedy(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
+	var lent *C.OrtValue
+	defer func() { C.shim_release(lent) }()
+	return engine.RunGreedy(ctx, func(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
+		C.shim_release(lent)
+		lent = nil
+		return s.runKept(ctx, in, k, &lent)
+	}, in, k)
+}
+
+// runKept is one run. The logits are lent if lent is not nil: the caller releases
+// it when they are read.
+func (s *session) runKept(ctx context.Context, in engine.Tensors, k engine.Kept, lent **C.OrtValue) (engine.Tensors, error) {
 	if err := engine.CheckKept(s.info.Inputs, s.outputs, in, k); err != nil {
 		return nil, err
 	}
@@ -98,7 +124,7 @@ func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept)
 			return nil, failed(ctx, err)
 		}
 	}
-	out, err := s.runUsual(ctx, in, k)
+	out, err := s.runUsual(ctx, in, k, lent)
 	if err == nil && bindable {
 		s.ranUsually(k)
 	}
@@ -106,12 +132,12 @@ func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept)
 }
 
 // runUsual is a run in the usual way.
-func (s *session) runUsual(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
+func (s *session) runUsual(ctx context.Context, in engine.Tensors, k engine.Kept, lent **C.OrtValue) (engine.Tensors, error) {
 	s.alone.RLock()
 	defer s.alone.RUnlock()
-	out, err := s.run(ctx, in, k, !s.untrue.Load())
+	out, err := s.run(ctx, in, k, !s.untrue.Load(), lent)
 	if err != nil && strings.Contains(err.Error(), "shape verification failed") && s.untrue.CompareAndSwap(false, true) {
-		out, err = s.run(ctx, in, k, false)
+		out, err = s.run(ctx, in, k, false, lent)
 	}
 	return out, err
 }
@@ -130,37 +156,58 @@ func failed(ctx context.Context, err error) error {
 
 // run computes the outputs, into memory made ready before where the model
 // declares all of its shape.
-func (s *session) run(ctx context.Context, in engine.Tensors, k engine.Kept, ready bool) (engine.Tensors, error) {
+func (s *session) run(ctx context.Context, in engine.Tensors, k engine.Kept, ready bool, lent **C.OrtValue) (engine.Tensors, error) {
 	taken, err := s.shelf.take(k)
 	if err != nil {
 		return nil, err
 	}
 	defer s.shelf.give(taken)
-	v := values{host: s.memory.host}
+	pasts, total, err := s.grow(in, k, taken)
+	if err != nil {
+		return nil, err
+	}
+	done := false
+	defer func() {
+		if !done {
+			release(pasts)
+		}
+	}()
+	v := values{host: s.memory.host, lent: lent}
 	defer v.release()
+	if err := s.fill(&v, in, k, taken, pasts, ready); err != nil {
+		return nil, err
+	}
+	if err := s.callGrowing(ctx, &v, k, pasts, total); err != nil {
+		return nil, err
+	}
+	done = true
+	return s.results(&v, k)
+}
+
+// fill makes the inputs and outputs of a run.
+func (s *session) fill(v *values, in engine.Tensors, k engine.Kept, taken map[string]*kept, pasts map[string]grown, ready bool) error {
 	for _, info := range s.info.Inputs {
 		_, stays := k.Hold[info.Name]
-		if t := taken[info.Name]; t != nil {
+		if p, ok := pasts[s.pasts[info.Name]]; ok {
+			v.in = append(v.in, p.value)
+		} else if t := taken[info.Name]; t != nil {
 			v.in = append(v.in, t.value)
 		} else if err := v.addInput(in[info.Name], stays); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, info := range s.outputs {
 		_, stays := k.Keep[info.Name]
 		_, made := s.composites[info.Name]
 		if err := v.addOutput(info, ready && !stays && !made); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := s.call(ctx, &v); err != nil {
-		return nil, err
-	}
-	return s.results(&v, k)
+	return nil
 }
 
 // results keeps what stays, and returns the other outputs: those made ready as
-// they are, copies of those that are not.
+// they are, logits that may be lent where they lie, copies of the others.
 func (s *session) results(v *values, k engine.Kept) (engine.Tensors, error) {
 	for i, info := range s.info.Inputs {
 		if name, stays := k.Hold[info.Name]; stays {
@@ -170,8 +217,10 @@ func (s *session) results(v *values, k engine.Kept) (engine.Tensors, error) {
 	out := make(engine.Tensors, len(s.info.Outputs))
 	for i, info := range s.outputs {
 		if name, stays := k.Keep[info.Name]; stays {
-			s.shelf.put(name, v.out[i])
-			v.out[i] = nil
+			if v.out[i] != nil { // which a past that grew where it lies is
+				s.shelf.put(name, v.out[i])
+				v.out[i] = nil
+			}
 			continue
 		}
 		if c, ok := s.composites[info.Name]; ok {
@@ -180,17 +229,10 @@ func (s *session) results(v *values, k engine.Kept) (engine.Tensors, error) {
 			}
 			continue
 		}
-		var t *engine.Tensor
-		if v.ready != nil {
-			t = v.ready[i]
+		var err error
+		if out[info.Name], err = v.result(i, info.Name); err != nil {
+			return nil, err
 		}
-		if t == nil {
-			var err error
-			if t, err = copyOut(v.out[i]); err != nil {
-				return nil, err
-			}
-		}
-		out[info.Name] = t
 	}
 	return out, nil
 }
@@ -198,9 +240,23 @@ func (s *session) results(v *values, k engine.Kept) (engine.Tensors, error) {
 // notRecorded has a run do without a graph.
 const notRecorded = "-1"
 
-// call is the run itself.
+// call is the run itself. One that memory did not suffice for is done again, and
+// leaves an arena that is small: it had doubled until nothing else fits.
 func (s *session) call(ctx context.Context, v *values) error {
+	err := s.attempt(ctx, v, false)
+	if err != nil && s.doubles && isMemory(err.Error()) {
+		err = s.attempt(ctx, v, true)
+	}
+	return err
+}
+
+func (s *session) attempt(ctx context.Context, v *values, shrink bool) error {
 	return s.stoppable(ctx, notRecorded, func(options *C.OrtRunOptions) *C.char {
+		if shrink {
+			if m := C.shim_shrink(options); m != nil {
+				return m
+			}
+		}
 		return C.shim_run(s.c, options,
 			first(s.inNames), first(v.in), C.size_t(len(v.in)),
 			first(s.outNames), first(v.out), C.size_t(len(v.out)))

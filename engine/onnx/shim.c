@@ -179,6 +179,8 @@ void shim_terminate(OrtRunOptions *o) {
 
 void shim_free_options(OrtRunOptions *o) { api->ReleaseRunOptions(o); }
 
+char *shim_shrink(OrtRunOptions *o) { return message(api->AddRunConfigEntry(o, "memory.enable_memory_arena_shrinkage", "cpu:0")); }
+
 char *shim_run(OrtSession *s, OrtRunOptions *o,
                const char *const *in_names, OrtValue **in, size_t n_in,
                const char *const *out_names, OrtValue **out, size_t n_out) {

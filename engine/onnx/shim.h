@@ -63,6 +63,10 @@ char *shim_new_options(const char *tag, OrtRunOptions **out);
 void shim_terminate(OrtRunOptions *o);
 void shim_free_options(OrtRunOptions *o);
 
+// shim_shrink has a run on the processor end with the arena giving back what it
+// does not use.
+char *shim_shrink(OrtRunOptions *o);
+
 char *shim_run(OrtSession *s, OrtRunOptions *o,
                const char *const *in_names, OrtValue **in, size_t n_in,
                const char *const *out_names, OrtValue **out, size_t n_out);

@@ -26,6 +26,7 @@ type values struct {
 	ready   []*engine.Tensor // per output, what it is written to, or nil
 	pinner  runtime.Pinner
 	host    *C.OrtAllocator // of inputs that stay; nil is the usual
+	lent    **C.OrtValue    // gets the logits, which are not copied then; nil is to copy them
 }
 
 func (v *values) release() {
@@ -105,6 +106,18 @@ func (v *values) addOutput(info engine.ValueInfo, ready bool) error {
 	return err
 }
 
+// result is the output i: as it was made ready, lent, or a copy.
+func (v *values) result(i int, name string) (*engine.Tensor, error) {
+	switch {
+	case v.ready != nil && v.ready[i] != nil:
+		return v.ready[i], nil
+	case v.lent != nil && name == logits:
+		*v.lent, v.out[i] = v.out[i], nil
+		return view(*v.lent)
+	}
+	return copyOut(v.out[i])
+}
+
 // slack is what Go's collector needs beyond a large buffer.
 const slack = 8 << 20
 
@@ -163,6 +176,21 @@ func newStrings(t *engine.Tensor) (*C.OrtValue, error) {
 
 // copyOut copies an output that ONNX Runtime made.
 func copyOut(value *C.OrtValue) (*engine.Tensor, error) {
+	t, err := view(value)
+	if err != nil || len(t.Data) == 0 {
+		return t, err
+	}
+	lent := t.Data
+	if t.Data, err = outputBuffer(len(lent)); err != nil {
+		return nil, err
+	}
+	copy(t.Data, lent)
+	return t, nil
+}
+
+// view is an output that ONNX Runtime made, where it lies: good until it is
+// released. Only strings are copied.
+func view(value *C.OrtValue) (*engine.Tensor, error) {
 	var (
 		dtype C.int
 		shape [maxRank]int64
@@ -174,20 +202,15 @@ func copyOut(value *C.OrtValue) (*engine.Tensor, error) {
 	}
 	t := &engine.Tensor{DType: dtypeOf(dtype), Shape: append([]int64{}, shape[:rank]...)}
 	n, err := engine.Elements(t.Shape)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if t.DType == engine.String {
+	case t.DType == engine.String:
 		t.Strings, err = copyStrings(value, int(n))
-		return t, err
+	case n > 0:
+		t.Data = unsafe.Slice((*byte)(data), int(n)*t.DType.Size())
 	}
-	if n > 0 {
-		if t.Data, err = outputBuffer(int(n) * t.DType.Size()); err != nil {
-			return nil, err
-		}
-		copy(t.Data, unsafe.Slice((*byte)(data), len(t.Data)))
-	}
-	return t, nil
+	return t, err
 }
 
 func copyStrings(value *C.OrtValue, n int) ([]string, error) {
