@@ -128,8 +128,8 @@ func (w *writing) parts() [][]int64 {
 
 // start reads the prompt, and keeps what it remembers where other prompts
 // differ: the logits of what follows. The last part is read with the last token
-// where the logits of all of it are few enough to be sent.
-func (w *writing) start(ctx context.Context) ([]float32, error) {
+// where the logits of all of it are few enough to be sent. It goes on from there.
+func (w *writing) start(ctx context.Context) (why string, err error) {
 	last := len(w.prompt) - 1
 	for _, part := range w.parts() {
 		as, end := w.name, w.past+len(part)
@@ -139,11 +139,11 @@ func (w *writing) start(ctx context.Context) ([]float32, error) {
 		} else if end == last && len(part) < w.p.memory.sent {
 			break
 		}
-		if _, err := w.step(ctx, part, false, as); err != nil {
-			return nil, err
+		if err := w.read(ctx, part, as); err != nil {
+			return "", err
 		}
 	}
-	return w.step(ctx, w.prompt[w.past:], true, w.name)
+	return w.goOn(ctx, w.prompt[w.past:])
 }
 
 // leave hands on what is remembered, if the text was written to its end, and

@@ -89,17 +89,13 @@ func (w *writing) write(ctx context.Context) (out engine.Output, err error) {
 	}
 	defer func() { w.leave(ctx, err) }()
 	w.recallPrefix()
-	logits, err := w.start(ctx)
+	why, err := w.start(ctx)
 	if w.lost(err) {
 		w.from, w.kept, w.past = past{}, nil, 0
-		logits, err = w.start(ctx)
-	}
-	why := ""
-	if err == nil {
-		why, err = w.choose(logits)
+		why, err = w.start(ctx)
 	}
 	for err == nil && why == "" {
-		why, err = w.goOn(ctx)
+		why, err = w.goOn(ctx, w.new[len(w.new)-1:])
 	}
 	if err != nil {
 		return engine.Output{}, err
@@ -120,20 +116,23 @@ func (w *writing) choose(logits []float32) (why string, err error) {
 	return w.add(int64(next)), nil
 }
 
-// goOn reads the last token and goes on with the next, or with several.
-func (w *writing) goOn(ctx context.Context) (why string, err error) {
-	last, k := w.new[len(w.new)-1:], w.keep(true, w.name)
-	if steps := w.ahead(); steps > 1 {
-		k.Greedy = &engine.Greedy{Steps: steps, Ends: w.p.ends, Past: w.p.memory.present}
+// goOn reads tokens and goes on with the next, or with several.
+func (w *writing) goOn(ctx context.Context, ids []int64) (why string, err error) {
+	k := w.keep(true, w.name)
+	if w.plain() { // then tokens come back instead of logits
+		k.Greedy = &engine.Greedy{Steps: w.ahead(), Ends: w.p.ends, Past: w.p.memory.present}
 	}
 	began := time.Now()
-	out, err := w.s.RunKept(ctx, w.inputs(last), k)
+	out, err := w.s.RunKept(ctx, w.inputs(ids), k)
 	if err != nil {
 		return "", err
 	}
 	tokens, _ := engine.Values[int64](cmp.Or(out[engine.GreedyTokens], &engine.Tensor{DType: engine.Int64}))
-	w.took = time.Since(began) / time.Duration(max(len(tokens), 1))
-	w.past, w.at = w.past+max(len(tokens), 1), w.name
+	steps := max(len(tokens), 1)
+	w.past, w.at = w.past+len(ids)+steps-1, w.name
+	if len(ids) == 1 {
+		w.took = time.Since(began) / time.Duration(steps)
+	}
 	if len(tokens) == 0 {
 		logits, err := lastRow(out)
 		if err != nil {
@@ -151,15 +150,17 @@ func (w *writing) goOn(ctx context.Context) (why string, err error) {
 
 // aheadFor is how long several steps at once may take: progress is told after
 // them, and others wait for them.
-const aheadFor = 100 * time.Millisecond
+const aheadFor = 200 * time.Millisecond
 
-// ahead is how many steps may be made at once where they are computed: those
-// that nothing but the likeliest token decides.
+// plain reports whether nothing but the likeliest token decides how it goes on.
+func (w *writing) plain() bool { return w.sampler.plain() && w.form == nil && len(w.o.Stop) == 0 }
+
+// ahead is how many steps may be made at once where they are computed.
 func (w *writing) ahead() int {
-	if !w.sampler.plain() || w.form != nil || len(w.o.Stop) > 0 || w.took == 0 {
+	if w.took == 0 {
 		return 1
 	}
-	return min(int(aheadFor/w.took), engine.MaxGreedy, w.limit()-len(w.new))
+	return max(1, min(int(aheadFor/w.took), engine.MaxGreedy, w.limit()-len(w.new)))
 }
 
 // add goes on with a token that was chosen, and says why the text ends if it
@@ -276,18 +277,13 @@ func (w *writing) finish(out *engine.Output, why string) {
 	out.GeneratedText, out.FinishReason, out.PromptTokens, out.GeneratedTokens = &text, why, len(w.prompt), len(w.new)
 }
 
-// step has the model read tokens, keeps what it remembers under a name, and
-// returns the logits of the last if they are wanted.
-func (w *writing) step(ctx context.Context, ids []int64, wanted bool, as string) ([]float32, error) {
-	out, err := w.s.RunKept(ctx, w.inputs(ids), w.keep(wanted, as))
-	if err != nil {
-		return nil, err
+// read has the model read tokens, and keeps what it remembers under a name.
+func (w *writing) read(ctx context.Context, ids []int64, as string) error {
+	_, err := w.s.RunKept(ctx, w.inputs(ids), w.keep(false, as))
+	if err == nil {
+		w.past, w.at = w.past+len(ids), as
 	}
-	w.past, w.at = w.past+len(ids), as
-	if !wanted {
-		return nil, nil
-	}
-	return lastRow(out)
+	return err
 }
 
 // lastRow are the logits after the last token.
