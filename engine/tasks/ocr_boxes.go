@@ -66,21 +66,23 @@ func dilated(likely []float32, w, h int) []bool {
 func patches(mask []bool, w, h int) [][]images.Point {
 	var out [][]images.Point
 	var stack []int
+	ends := make([][2]int, h) // of the patch in work, from its first row to its last
 	for start := range mask {
 		if !mask[start] {
 			continue
 		}
-		ends := map[int][2]int{}
+		top := start / w // the first pixel found is of the first row
+		bottom := top
+		ends[top] = [2]int{start % w, start % w}
 		mask[start] = false
 		for stack = append(stack[:0], start); len(stack) > 0; {
 			at := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
 			x, y := at%w, at/w
-			if e, ok := ends[y]; ok {
-				ends[y] = [2]int{min(e[0], x), max(e[1], x)}
-			} else {
-				ends[y] = [2]int{x, x}
+			if y > bottom { // by one: a row is reached from the one above
+				bottom, ends[y] = y, [2]int{x, x}
 			}
+			ends[y] = [2]int{min(ends[y][0], x), max(ends[y][1], x)}
 			for ny := max(y-1, 0); ny <= min(y+1, h-1); ny++ {
 				for nx := max(x-1, 0); nx <= min(x+1, w-1); nx++ {
 					if n := ny*w + nx; mask[n] {
@@ -90,9 +92,9 @@ func patches(mask []bool, w, h int) [][]images.Point {
 				}
 			}
 		}
-		points := make([]images.Point, 0, 2*len(ends))
-		for y, e := range ends {
-			points = append(points, images.Point{X: float64(e[0]), Y: float64(y)}, images.Point{X: float64(e[1]), Y: float64(y)})
+		points := make([]images.Point, 0, 2*(bottom-top+1))
+		for y := top; y <= bottom; y++ {
+			points = append(points, images.Point{X: float64(ends[y][0]), Y: float64(y)}, images.Point{X: float64(ends[y][1]), Y: float64(y)})
 		}
 		out = append(out, points)
 	}

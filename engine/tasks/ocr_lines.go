@@ -125,6 +125,16 @@ func (p *reader) read(ctx context.Context, s engine.Sessions, lines []line) erro
 	return nil
 }
 
+// ofPage and ofLine are the numbers from -1 to 1 that the models get for a
+// byte, by the two ways in which the reference rounds.
+var ofPage, ofLine = func() (page, line [256]float32) {
+	for v := range 256 {
+		page[v] = float32((float64(v)/255 - 0.5) / 0.5)
+		line[v] = (float32(v)/255 - 0.5) / 0.5
+	}
+	return page, line
+}()
+
 // lineValues are lines of one height beside grey, blue first.
 func lineValues(lines []line, batch []int, width int) []float32 {
 	out := make([]float32, len(batch)*3*lineHeight*width)
@@ -135,8 +145,9 @@ func lineValues(lines []line, batch []int, width int) []float32 {
 		for c := range 3 {
 			plane := out[(k*3+c)*lineHeight*width:]
 			for y := range lineHeight {
+				row := small.Pix[y*w*3:]
 				for x := range w {
-					plane[y*width+x] = (float32(small.Pix[(y*w+x)*3+2-c])/255 - 0.5) / 0.5
+					plane[y*width+x] = ofLine[row[x*3+2-c]]
 				}
 			}
 		}
@@ -152,15 +163,15 @@ func (p *reader) spell(values []float32, classes int) (string, float64) {
 	n, last := 0, 0
 	for at := 0; at < len(values); at += classes {
 		row := values[at : at+classes]
-		top := 0
+		top, most := 0, row[0]
 		for k, v := range row {
-			if v > row[top] {
-				top = k
+			if v > most {
+				top, most = k, v
 			}
 		}
 		if top != 0 && top != last {
 			text.WriteString(p.characters[top])
-			sum += float64(row[top])
+			sum += float64(most)
 			n++
 		}
 		last = top
@@ -178,9 +189,10 @@ func (p *reader) find(ctx context.Context, s engine.Sessions, o reading, picture
 	w, h := to32(float64(picture.Width)*ratio), to32(float64(picture.Height)*ratio)
 	seen := picture.Resize(w, h, images.Linear)
 	values := make([]float32, 3*w*h)
-	for i := range w * h {
-		for c := range 3 {
-			values[c*w*h+i] = float32((float64(seen.Pix[i*3+2-c])/255 - 0.5) / 0.5)
+	for c := range 3 {
+		plane := values[c*w*h:][:w*h]
+		for i := range plane {
+			plane[i] = ofPage[seen.Pix[i*3+2-c]]
 		}
 	}
 	out, err := p.detect.run(ctx, s, values, 1, 3, int64(h), int64(w))

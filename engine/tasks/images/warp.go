@@ -29,26 +29,40 @@ func (p *Picture) Straighten(corners [4]Point, width, height int) *Picture {
 	return out
 }
 
-// cubic mixes the sixteen pixels around a place, known to a 32nd of a pixel.
+// steps are how many parts of a pixel a place is known to.
+const steps = 32
+
+// cubic mixes the sixteen pixels around a place.
 func (p *Picture) cubic(dst []byte, x, y float64) {
-	const steps = 32
 	qx, qy := int(math.RoundToEven(x*steps)), int(math.RoundToEven(y*steps))
-	wx, wy := cubicWeights(float64(qx&(steps-1))/steps), cubicWeights(float64(qy&(steps-1))/steps)
+	wx, wy := &cubicSteps[qx&(steps-1)], &cubicSteps[qy&(steps-1)]
 	x0, y0 := qx>>5-1, qy>>5-1
-	var sum [3]float64
+	var at [4]int
+	for i := range at {
+		at[i] = min(max(x0+i, 0), p.Width-1) * 3
+	}
+	var r, g, b float64
 	for j, v := range wy {
 		row := p.row(min(max(y0+j, 0), p.Height-1))
 		for i, h := range wx {
-			at := min(max(x0+i, 0), p.Width-1) * 3
-			for c := range 3 {
-				sum[c] += h * v * float64(row[at+c])
-			}
+			pixel, weight := row[at[i]:at[i]+3:at[i]+3], h*v
+			r += float64(weight * float64(pixel[0]))
+			g += float64(weight * float64(pixel[1]))
+			b += float64(weight * float64(pixel[2]))
 		}
 	}
-	for c, s := range sum {
+	for c, s := range [3]float64{r, g, b} {
 		dst[c] = clip(int(math.RoundToEven(s)))
 	}
 }
+
+// cubicSteps are the weights at each part of a pixel.
+var cubicSteps = func() (w [steps][4]float64) {
+	for i := range w {
+		w[i] = cubicWeights(float64(i) / steps)
+	}
+	return w
+}()
 
 // cubicWeights are those of the pixels before, at, after and beyond a place.
 func cubicWeights(t float64) (w [4]float64) {
