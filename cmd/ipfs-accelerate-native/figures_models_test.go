@@ -33,6 +33,7 @@ type rival struct {
 type reply struct {
 	Seconds float64 `json:"seconds"`
 	Text    string  `json:"text"`
+	IDs     []int64 `json:"ids"` // of greedy.py
 }
 
 func openRival(t *testing.T, args ...string) *rival {
@@ -48,7 +49,7 @@ func openRival(t *testing.T, args ...string) *rival {
 	return &rival{in, bufio.NewReader(out)}
 }
 
-func (r *rival) ask(t *testing.T, inputs []string) (a reply) {
+func (r *rival) ask(t *testing.T, inputs any) (a reply) {
 	t.Helper()
 	must(t, json.NewEncoder(r.in).Encode(inputs))
 	line, err := r.out.ReadBytes('\n')

@@ -20,14 +20,8 @@ import (
 // question is what SmolLM2 is asked.
 const question = "What is the capital of France?"
 
-// A written text is what Python's onnxruntime made of a prompt.
-type written struct {
-	IDs     []int64 `json:"ids"`
-	Seconds float64 `json:"seconds"`
-}
-
-// inPython has Python write with the same model file and prompt.
-func inPython(t *testing.T, dir, text, tokens string) (w written, tok *tokenizer.Tokenizer) {
+// promptOf is what SmolLM2 reads when it is asked for a text.
+func promptOf(t *testing.T, dir, text string) (ids []int64, tok *tokenizer.Tokenizer) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
 	must(t, err)
@@ -43,15 +37,27 @@ func inPython(t *testing.T, dir, text, tokens string) (w written, tok *tokenizer
 		"messages": []map[string]string{{"role": "user", "content": text}}, "add_generation_prompt": true,
 	})
 	must(t, err)
-	ids, err := json.Marshal(tok.EncodeWith(tokenizer.Options{Plain: true}, prompt).IDs)
+	return tok.EncodeWith(tokenizer.Options{Plain: true}, prompt).IDs, tok
+}
+
+// inPython has Python's onnxruntime write with the same model file.
+func inPython(t *testing.T, dir string, prompt []int64, tokens string) []int64 {
+	t.Helper()
+	line, err := json.Marshal(prompt)
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), python(t), realModels+"/greedy.py", filepath.Join(dir, "onnx", "model.onnx"), tokens, "2")
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(ids), os.Stderr
+	cmd := exec.CommandContext(t.Context(), python(t), realModels+"/greedy.py", filepath.Join(dir, "onnx", "model.onnx"), tokens, endOfText)
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(line), os.Stderr
 	out, err := cmd.Output()
 	must(t, err)
+	var w struct {
+		IDs []int64 `json:"ids"`
+	}
 	must(t, json.Unmarshal(out, &w))
-	return w, tok
+	return w.IDs
 }
+
+// endOfText is the token that ends what SmolLM2 writes.
+const endOfText = "2"
 
 // A real language model answers as Python's onnxruntime does with its file,
 // attention spelled out or not.
@@ -61,15 +67,16 @@ func TestSmolLM2_equalsReference(t *testing.T) {
 }
 
 func answersAsInPython(t *testing.T, dir string) {
-	want, tok := inPython(t, dir, question, "24")
+	prompt, tok := promptOf(t, dir, question)
+	want := inPython(t, dir, prompt, "24")
 	run := pipeline(t, tasks.TextGeneration(renderNative), folder(t, dir))
 	a, err := run(engine.Request{Items: texts(question), Parameters: json.RawMessage(`{"max_new_tokens":24}`)})
 	must(t, err)
 	out := a.Outputs[0]
-	if got := *out.GeneratedText; got != tok.Decode(want.IDs, true) || got != "The capital of France is Paris." {
-		t.Errorf("it answers %q; Python's onnxruntime %q", got, tok.Decode(want.IDs, true))
+	if got := *out.GeneratedText; got != tok.Decode(want, true) || got != "The capital of France is Paris." {
+		t.Errorf("it answers %q; Python's onnxruntime %q", got, tok.Decode(want, true))
 	}
-	if out.PromptTokens != 37 || out.GeneratedTokens != len(want.IDs) || out.FinishReason != "stop" {
+	if out.PromptTokens != 37 || out.GeneratedTokens != len(want) || out.FinishReason != "stop" {
 		t.Errorf("%+v", out)
 	}
 }

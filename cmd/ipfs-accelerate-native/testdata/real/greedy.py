@@ -1,9 +1,9 @@
 """Has Python's onnxruntime write the likeliest tokens, keeping what it remembers
 between steps, and says how fast.
 
-usage: greedy.py MODEL TOKENS END; the ids of the prompt are read from standard
-input as JSON. Writes {"ids", "seconds"}, the time that of reading the prompt
-and writing.
+usage: greedy.py MODEL TOKENS END; each line of standard input is a JSON list of
+the ids of a prompt, answered by a line {"ids", "seconds"}, the time that of
+reading the prompt and writing.
 """
 import json
 import sys
@@ -13,13 +13,13 @@ import numpy as np
 import onnxruntime as ort
 
 session = ort.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-count, end, prompt = int(sys.argv[2]), int(sys.argv[3]), json.load(sys.stdin)
+count, end = int(sys.argv[2]), int(sys.argv[3])
 pasts = [i for i in session.get_inputs() if i.name.startswith("past_key_values.")]
 inputs = [i.name for i in session.get_inputs()]
 outputs = ["logits"] + [p.name.replace("past_key_values", "present") for p in pasts]
 
 
-def write():
+def write(prompt):
     past = {p.name: np.zeros((1, p.shape[1], 0, p.shape[3]), np.float32) for p in pasts}
     ids, new, seen = prompt, [], 0
     while len(new) < count:
@@ -34,7 +34,8 @@ def write():
     return new
 
 
-write()  # warm
-began = time.perf_counter()
-new = write()
-json.dump({"ids": new, "seconds": time.perf_counter() - began}, sys.stdout)
+for line in sys.stdin:
+    prompt = json.loads(line)
+    began = time.perf_counter()
+    new = write(prompt)
+    print(json.dumps({"ids": new, "seconds": time.perf_counter() - began}), flush=True)
