@@ -61,7 +61,9 @@ func RunGreedy(ctx context.Context, run func(context.Context, Tensors, Kept) (Te
 			out[GreedyTokens] = NewTensor([]int64{int64(len(tokens))}, tokens)
 			return out, nil
 		}
-		in, k = after(in, token), g.next(k)
+		if in = after(in, token); len(tokens) == 1 {
+			k = g.next(k) // which is so for all the steps that follow
+		}
 	}
 }
 

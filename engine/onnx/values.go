@@ -90,8 +90,11 @@ func alignedBuffer(n int) []byte {
 // addOutput makes memory for an output ready if all of its shape is known.
 // Otherwise ONNX Runtime makes its own.
 func (v *values) addOutput(info engine.ValueInfo, ready bool) error {
-	n := fixedElements(info)
-	if !ready || n == 0 {
+	var n int64
+	if ready {
+		n = fixedElements(info)
+	}
+	if n == 0 {
 		v.out, v.ready = append(v.out, nil), append(v.ready, nil)
 		return nil
 	}
