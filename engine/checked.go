@@ -96,7 +96,7 @@ func (p modelProof) err(c candidate) error {
 		WithHint("use another device, such as cpu; another driver is tried afresh")
 }
 
-// compare runs the model on the processor, and both once more by the clock.
+// compare runs the model on the processor, and both by the clock.
 func (s *checkedSession) compare(ctx context.Context, in, out Tensors) (modelProof, error) {
 	cpu, err := s.e.processor(ctx)
 	if err != nil {
@@ -124,11 +124,12 @@ func (s *checkedSession) compare(ctx context.Context, in, out Tensors) (modelPro
 	if p.Right = p.Off <= p.Allowed; !p.Right {
 		return p, nil
 	}
-	if p.DeviceMS, err = clock(ctx, s.Session, in); err != nil {
+	took, err := clock(ctx, in, s.Session, reference)
+	if err != nil {
 		return modelProof{}, err
 	}
-	p.CPUMS, err = clock(ctx, reference, in)
-	return p, err
+	p.DeviceMS, p.CPUMS = took[0], took[1]
+	return p, nil
 }
 
 // original is the file that the results of another are compared with: for one
@@ -161,21 +162,28 @@ func (e *Engine) processor(ctx context.Context) (candidate, error) {
 		WithHint("allow the cpu: hardware.allow_cpu")
 }
 
-// clock is the median time of a few runs in milliseconds. It stops early where
-// runs are long.
-func clock(ctx context.Context, s Session, in Tensors) (float64, error) {
-	const runs, long = 7, 500 * time.Millisecond
-	var took []time.Duration
-	for total := time.Duration(0); len(took) < runs && total < long; {
-		began := time.Now()
-		if _, err := s.Run(ctx, in); err != nil {
-			return 0, err
+// clock is the median time of runs of each session, in milliseconds. Sessions
+// take turns, so that what slows the machine for a while slows each; there are
+// as many runs as fit in a quarter of a second, for what is measured here is
+// kept, and short runs differ by little.
+func clock(ctx context.Context, in Tensors, sessions ...Session) ([]float64, error) {
+	const most, long = 64, 250 * time.Millisecond
+	took := make([][]time.Duration, len(sessions))
+	for began, n := time.Now(), 0; n == 0 || n < most && time.Since(began) < long; n++ {
+		for i, s := range sessions {
+			ran := time.Now()
+			if _, err := s.Run(ctx, in); err != nil {
+				return nil, err
+			}
+			took[i] = append(took[i], time.Since(ran))
 		}
-		took = append(took, time.Since(began))
-		total += took[len(took)-1]
 	}
-	slices.Sort(took)
-	return round3(ms(took[len(took)/2])), nil
+	medians := make([]float64, len(sessions))
+	for i, d := range took {
+		slices.Sort(d)
+		medians[i] = round3(ms(d[len(d)/2]))
+	}
+	return medians, nil
 }
 
 // tolerance is how far off a device's result may be: a number alone, and a
