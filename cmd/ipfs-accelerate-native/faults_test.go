@@ -31,7 +31,7 @@ func wantCode(t testing.TB, err error, want engine.Code) {
 	}
 }
 
-func open(t testing.TB, p *runner.Provider, m om.Model, plan engine.Plan) engine.Session {
+func open(t testing.TB, p engine.ExecutionProvider, m om.Model, plan engine.Plan) engine.Session {
 	t.Helper()
 	s, err := p.NewSession(t.Context(), enginetest.WriteModel(t, m), enginetest.ModelFile, plan)
 	if err != nil {

@@ -3,20 +3,27 @@
 package main_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/onnx"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 )
 
 // TestFigures_joined is how much faster short texts are embedded when many
@@ -92,6 +99,43 @@ func TestFigures_reload(t *testing.T) {
 	fmt.Printf("# P6 ms to load 92 MB: %.1f again in a runner, %.1f by ONNX Runtime\n", median(ours), median(theirs))
 	atLeast("P6", median(theirs)/median(ours), 2)
 	figure("P6r", float64(held()-before)/1e6, "MB", 5)
+}
+
+// TestFigures_cancelled is the longest that ONNX Runtime goes on once a run is
+// taken back, at any moment of the time that it takes; a runner's caller does
+// not wait for it.
+func TestFigures_cancelled(t *testing.T) {
+	const runs = 200
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 2))
+	p, err := onnx.Load(enginetest.Runtime(t), packs.Provider{})
+	must(t, err)
+	s := open(t, p, enginetest.Conv(512, 16), engine.Plan{Threads: 1})
+	in := engine.Tensors{"input": engine.NewTensor([]int64{1, 3, 512, 512}, make([]float32, 3*512*512))}
+	run := func() error { _, err := s.Run(t.Context(), in); return err }
+	must(t, run())
+	whole := timed(t, run)
+	var took []float64
+	for range runs {
+		ctx, cancel := context.WithCancel(t.Context())
+		var began time.Time
+		timer := time.AfterFunc(time.Duration(random.Float64()*whole*float64(time.Millisecond)), func() {
+			began = time.Now()
+			cancel()
+		})
+		_, err := s.Run(ctx, in)
+		ended := time.Now()
+		switch {
+		case errors.Is(err, engine.ErrCancelled):
+			took = append(took, float64(ended.Sub(began).Microseconds())/1000)
+		case err != nil:
+			t.Fatal(err)
+		}
+		timer.Stop()
+		cancel()
+	}
+	fmt.Printf("# M2r ms from cancel to the end of a run of %.0f, %d of %d runs: median %.1f, most %.1f; seed %d\n", whole, len(took), runs, median(took), slices.Max(took), seed)
+	figure("M2r", slices.Max(took), "ms", 50)
 }
 
 // embed asks with so many requests under way at once, and returns the vectors

@@ -24,6 +24,8 @@ import (
 
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine"
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/enginetest"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/onnx"
+	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/packs"
 )
 
 const (
@@ -187,11 +189,8 @@ func directBlazeFace(t *testing.T, threads int) func() error {
 	m := engine.Model{Dir: blazeFaceFolder}
 	g, err := m.Graph("face_detection_front_128x128.onnx")
 	must(t, err)
-	t.Setenv("ORT_DISABLE_TELEMETRY", "1")
-	ort.SetSharedLibraryPath(enginetest.Runtime(t))
-	if !ort.IsInitialized() {
-		must(t, ort.InitializeEnvironment(ort.WithLogLevelError()))
-	}
+	_, err = onnx.Load(enginetest.Runtime(t), packs.Provider{})
+	must(t, err)
 	in, err := ort.NewTensor(ort.NewShape(g.Inputs[0].Shape...), make([]float32, pixels))
 	must(t, err)
 	var names []string
