@@ -161,14 +161,25 @@ func TestSession_hangs(t *testing.T) {
 	}
 }
 
+// stop stops a child. Its threads stop one after another, and until the last
+// has, one may answer.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("child %d: %v, status %#x; want it stopped", pid, err, status)
+	}
+}
+
 // A child that is stopped neither reads nor answers.
 func TestSession_stopped(t *testing.T) {
 	p := newProvider(t, runner.Options{CancelGrace: 100 * time.Millisecond})
 	s := open(t, p, enginetest.Identity(om.Float, 1))
 	for _, pid := range p.Children() {
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		stop(t, pid)
 	}
 	run := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
