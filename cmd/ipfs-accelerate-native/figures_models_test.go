@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,10 +24,14 @@ import (
 )
 
 // A rival is another program with the same models. Each line it reads is a
-// list of inputs, and each it writes how long they took.
+// list of inputs, and each it writes how long they took. It stands still
+// between its turns: threads of ONNX Runtime spin for tens of milliseconds
+// after a run, where nobody turned that off, and would take a processor away
+// from whose turn is next.
 type rival struct {
-	in  io.Writer
-	out *bufio.Reader
+	in      io.Writer
+	out     *bufio.Reader
+	process *os.Process
 }
 
 // A reply is what a rival writes.
@@ -45,15 +50,17 @@ func openRival(t *testing.T, args ...string) *rival {
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	t.Cleanup(func() { must(t, errors.Join(in.Close(), cmd.Wait())) })
-	return &rival{in, bufio.NewReader(out)}
+	t.Cleanup(func() { must(t, errors.Join(cmd.Process.Signal(syscall.SIGCONT), in.Close(), cmd.Wait())) })
+	return &rival{in, bufio.NewReader(out), cmd.Process}
 }
 
 func (r *rival) ask(t *testing.T, inputs any) (a reply) {
 	t.Helper()
+	must(t, r.process.Signal(syscall.SIGCONT))
 	must(t, json.NewEncoder(r.in).Encode(inputs))
 	line, err := r.out.ReadBytes('\n')
 	must(t, err)
+	must(t, r.process.Signal(syscall.SIGSTOP))
 	must(t, json.Unmarshal(line, &a))
 	return a
 }
