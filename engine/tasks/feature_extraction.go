@@ -57,7 +57,7 @@ const (
 
 // tokenBudget is how many tokens go through the model in one run: more gains
 // nothing on a processor and costs memory.
-const tokenBudget = 512
+const tokenBudget = 1024
 
 // Load reads the tokenizer and settings.
 func (featureExtraction) Load(_ context.Context, m *engine.Model) (engine.Pipeline, error) {
