@@ -4,10 +4,11 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/hardware"
 )
 
-// smallModel is the size in bytes of a model whose nodes are too little work for
-// ONNX Runtime to share among threads: waking one takes about as long as
-// computing the node, so such a model is as fast on one thread and leaves the
-// other cores to other calls. OpenVINO's threads wake faster.
+// smallModel is the size in bytes of a model whose nodes are too little work to
+// share among threads: waking one takes about as long as computing the node, so
+// such a model is as fast on one thread and leaves the other cores to other
+// calls. OpenVINO's threads wake faster, but a run of theirs waits for the one
+// that something else keeps from its core.
 const smallModel = 4 << 20
 
 // threads is how many processor cores this process may keep busy.
@@ -29,7 +30,7 @@ func (e *Engine) planThreads(m *Model, c candidate) int {
 	if p, ok := e.proofs.plan(c, m); ok {
 		return min(p.Threads, threads(h))
 	}
-	if c.Kind == hardware.CPU && m.bytes() < smallModel {
+	if (c.Kind == hardware.CPU || c.Kind == hardware.OpenVINO) && m.bytes() < smallModel {
 		return 1
 	}
 	return threads(h)
