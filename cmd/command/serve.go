@@ -118,7 +118,7 @@ func (c *cli) serveAll(ctx context.Context, a *app, stdio bool) error {
 	if stdio {
 		group.Go(func() error {
 			defer cancel() // the client has gone
-			return srv.ServeStdio(gctx, c.in, c.out, time.Duration(conf.Server.DrainTimeout))
+			return srv.ServeStdio(gctx, pollable(c.in), c.out, time.Duration(conf.Server.DrainTimeout))
 		})
 	}
 	c.tend(gctx, a, group)
