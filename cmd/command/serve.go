@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,9 @@ func (c *cli) runServer(ctx context.Context, bundled string) error {
 		allow = append(allow, workingDirectory()...)
 		c.greet()
 	}
+	if len(conf.Server.Transport) == 1 && stdio {
+		defer halfOfProcessors()()
+	}
 	a, err := c.assemble(appOptions{conf: conf, serving: true, allow: allow, syncLimit: syncLimit, runtimeHint: serverRuntimeHint}) //nolint:contextcheck // what is opened stays open until it is closed
 	if err != nil {
 		return err
@@ -92,6 +96,18 @@ func (c *cli) runServer(ctx context.Context, bundled string) error {
 		return errors.Join(err, a.close()) //nolint:contextcheck // what is open is closed after the context is done
 	}
 	return errors.Join(c.serveAll(ctx, a, stdio), a.close()) //nolint:contextcheck // what is open is closed after the context is done
+}
+
+// halfOfProcessors has the scheduler use half of the processors, at least one,
+// until the returned func is called. One client mostly calls once at a time, and
+// its call would move from one processor to the next at every hand-over, to where
+// a runner computes. GOMAXPROCS in the environment is left as it is.
+func halfOfProcessors() (undo func()) {
+	before := runtime.GOMAXPROCS(0)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(1, before/2))
+	}
+	return func() { runtime.GOMAXPROCS(before) }
 }
 
 // serveAll serves every transport until the input ends (with stdio) or the
