@@ -33,7 +33,7 @@ func (a *app) accelerators(hint string) error {
 			return err
 		}
 		a.others = append(a.others, runner.New(runner.Options{
-			Name: p.Name, Kind: p.Kind, Accelerator: string(spec), Command: []string{a.native, "runner"}, Logger: a.log,
+			Name: p.Name, Kind: p.Kind, Accelerator: string(spec), Command: []string{a.native, "runner"}, Logger: a.log, Shared: a.sharing(p),
 			RuntimeHint: packHint(hint, p.Name),
 			Library: func() (string, error) {
 				if err := p.Plausible(); err != nil {
@@ -44,6 +44,17 @@ func (a *app) accelerators(hint string) error {
 		}))
 	}
 	return nil
+}
+
+// sharing are the folders whose models share a runner where they run by a
+// pack: the store's and the engine's own, of GPUs, whose drivers take hundreds
+// of megabytes in each process.
+func (a *app) sharing(p *packs.Pack) []string {
+	if !p.Provider.GPU {
+		return nil
+	}
+	own := filepath.Join(a.home, "engine")
+	return []string{filepath.Join(a.home, "store", "models"), filepath.Join(own, "derived"), filepath.Join(own, "canary")}
 }
 
 // packHint says how a pack is installed, where hint says it of the processor's.

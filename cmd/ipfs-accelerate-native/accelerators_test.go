@@ -17,13 +17,14 @@ import (
 	"github.com/ipfs-accelerate/ipfs-accelerate-go/engine/runner"
 )
 
-// accelerator is the provider of a pack, which is installed if need be.
-func accelerator(t *testing.T, name string) *runner.Provider {
+// accelerator is the provider of a pack, which is installed if need be. Models
+// in the shared folders share a runner.
+func accelerator(t *testing.T, name string, shared ...string) *runner.Provider {
 	t.Helper()
 	library, as := enginetest.Pack(t, name)
 	spec, err := json.Marshal(as)
 	must(t, err)
-	o := runner.Options{Name: name, Accelerator: string(spec), Library: func() (string, error) { return library, nil }}
+	o := runner.Options{Name: name, Shared: shared, Accelerator: string(spec), Library: func() (string, error) { return library, nil }}
 	if name == "webgpu" {
 		o.Env = softwareVulkan(t)
 	}
@@ -148,6 +149,47 @@ func TestAccelerators_right(t *testing.T) {
 				t.Errorf("Silero is %g off, by the largest number", d)
 			}
 		})
+	}
+}
+
+// Models of the store share the runner of a GPU, which has given up all files
+// but theirs by the time that the second is opened. Others have their own.
+func TestAccelerators_shared(t *testing.T) {
+	shared := t.TempDir()
+	vad := silero(t, "legacy")
+	inside := filepath.Join(shared, "vad")
+	must(t, os.CopyFS(inside, os.DirFS(vad.Dir)))
+	face := filepath.Join(shared, "face")
+	must(t, os.CopyFS(face, os.DirFS(blazeFaceFolder)))
+	p, cpu := accelerator(t, "webgpu", shared), newProvider(t, runner.Options{})
+	devices, err := p.Devices(t.Context())
+	must(t, err)
+	r := rand.New(rand.NewPCG(5, 6))
+	picture := noise(r, map[string][]int64{"input:0": {1, 128, 128, 3}})
+	sound := noise(r, map[string][]int64{"input": {1, 512}, "h": {2, 1, 64}, "c": {2, 1, 64}})
+	sound["sr"] = engine.NewTensor([]int64{}, []int64{16000})
+	for n, c := range []struct {
+		m        *engine.Model
+		in       engine.Tensors
+		children int
+	}{{folder(t, face), picture, 1}, {folder(t, inside), sound, 1}, {vad, sound, 2}} {
+		want, _ := runOn(t, cpu, c.m, c.in)
+		file, err := c.m.OnnxFile()
+		must(t, err)
+		s, err := p.NewSession(t.Context(), c.m, file, engine.Plan{Device: devices[0], Threads: 2})
+		must(t, err)
+		defer s.Close() // a provider that is closed has no sessions
+		got, err := s.Run(t.Context(), c.in)
+		must(t, err)
+		if d := difference(t, got, want); d > 1e-5 {
+			t.Errorf("model %d is %g off, by the largest number", n, d)
+		}
+		if pids := p.Children(); len(pids) != c.children {
+			t.Errorf("runners %v with %d models, want %d", pids, n+1, c.children)
+		}
+		info, err := s.(engine.Describer).Describe(t.Context())
+		must(t, err)
+		t.Logf("model %d: sandbox %s, %d MB held", n, info.Sandbox, info.HeldBytes>>20)
 	}
 }
 

@@ -178,7 +178,7 @@ func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string,
 	if err != nil {
 		return nil, p.loadError(err, m.Dir, file)
 	}
-	s.bound = bound
+	s.bound, s.device = bound, device.device
 	if s.memory, err = memoryOf(device); err != nil {
 		return nil, errors.Join(err, bound.Destroy())
 	}

@@ -38,11 +38,12 @@ type session struct {
 
 	doubles bool // its arena does
 
-	memory     memory      // of the device
-	graphs     bool        // the device records runs that are repeated
-	relaid     bool        // convolutions have their channels last
-	precisions []string    // that the device computes in
-	unbound    atomic.Bool // set once a binding failed: none is tried again
+	device     *C.OrtEpDevice // nil for one that is added by name
+	memory     memory         // of the device
+	graphs     bool           // the device records runs that are repeated
+	relaid     bool           // convolutions have their channels last
+	precisions []string       // that the device computes in
+	unbound    atomic.Bool    // set once a binding failed: none is tried again
 
 	alone    sync.RWMutex // held for writing by bound runs, for reading by others
 	bindings map[string]*binding
@@ -55,9 +56,22 @@ var (
 	_ engine.Keeper    = (*session)(nil)
 )
 
-// Describe says what the model takes and gives. What process it is in, and
-// what that may do, is not for it to say.
-func (s *session) Describe(context.Context) (engine.SessionInfo, error) { return s.info, nil }
+// Describe says what the model takes and gives, and what memory of its device
+// the session holds, where that says. What process it is in, and what that may
+// do and takes, is not for it to say.
+func (s *session) Describe(context.Context) (engine.SessionInfo, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	info := s.info
+	if s.c == nil || s.device == nil {
+		return info, nil
+	}
+	var held C.int64_t
+	if check(C.shim_held(s.c, s.device, &held)) == nil { // a device need not say
+		info.HeldBytes = int64(held)
+	}
+	return info, nil
+}
 
 // Close frees the model, once the runs in work are done.
 func (s *session) Close() error {

@@ -196,6 +196,20 @@ char *shim_memory(const OrtEpDevice *device, OrtAllocator **own, OrtAllocator **
   return message(status);
 }
 
+char *shim_held(OrtSession *s, const OrtEpDevice *device, int64_t *bytes) {
+  const OrtMemoryInfo *info = api->EpDevice_MemoryInfo(device, OrtDeviceMemoryType_DEFAULT);
+  OrtAllocator *allocator = NULL;
+  OrtKeyValuePairs *stats = NULL;
+  if (info == NULL) return NULL;
+  OrtStatus *status = api->CreateAllocator(s, info, &allocator);
+  if (status == NULL) status = api->AllocatorGetStats(allocator, &stats);
+  const char *total = stats == NULL ? NULL : api->GetKeyValue(stats, "TotalAllocated");
+  if (total != NULL) *bytes = strtoll(total, NULL, 10);
+  api->ReleaseKeyValuePairs(stats);
+  api->ReleaseAllocator(allocator);
+  return message(status);
+}
+
 char *shim_bind(OrtSession *s, const char *const *in_names, OrtValue **in, size_t n_in,
                 const char *const *out_names, OrtValue **out, size_t n_out, OrtIoBinding **binding) {
   OrtStatus *status = api->CreateIoBinding(s, binding);

@@ -75,6 +75,10 @@ char *shim_run(OrtSession *s, OrtRunOptions *o,
 // reaches by itself. NULL is none.
 char *shim_memory(const OrtEpDevice *device, OrtAllocator **own, OrtAllocator **host);
 
+// shim_held is how much memory of a device its allocator has taken for a
+// session, 0 if it does not say.
+char *shim_held(OrtSession *s, const OrtEpDevice *device, int64_t *bytes);
+
 // shim_bind makes a binding that has runs take and give these values, where
 // they lie.
 char *shim_bind(OrtSession *s, const char *const *in_names, OrtValue **in, size_t n_in,

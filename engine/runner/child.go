@@ -25,6 +25,9 @@ type child struct {
 	wait   sync.WaitGroup
 
 	state *os.ProcessState // set before exited is closed
+
+	users int                // sessions that are in it, or about to be; guarded by p.mu
+	held  map[*session]int64 // bytes that each was seen to take; guarded by p.mu
 }
 
 // exitGrace is how long a child may take to exit once its connection is closed.
@@ -36,7 +39,7 @@ func (p *Provider) spawn(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{p: p, cmd: cmd, stderr: new(tail), ooms: oomKills(), exited: make(chan struct{})}
+	c := &child{p: p, cmd: cmd, stderr: new(tail), ooms: oomKills(), exited: make(chan struct{}), held: map[*session]int64{}}
 	near, err := c.connect()
 	if err != nil {
 		return nil, err

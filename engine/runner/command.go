@@ -28,6 +28,12 @@ func (p *Provider) command() (*exec.Cmd, error) {
 	if o.Accelerator != "" {
 		args = append(args, "--provider", o.Accelerator)
 	}
+	for _, dir := range o.Shared {
+		args = append(args, "--shared", dir)
+	}
+	if err := p.makeShared(); err != nil {
+		return nil, err
+	}
 	cmd := exec.Command(program, args...) //nolint:noctx // a child outlives the call that starts it
 	// Freed memory of large tensors goes back to the system at once.
 	cmd.Env = append(cmd.Environ(), "MALLOC_MMAP_THRESHOLD_=131072")

@@ -31,6 +31,12 @@ type Options struct {
 	// asked for once, or again a minute after that went wrong.
 	Accelerator string
 
+	// Shared are folders whose models share one child for each device: a
+	// driver takes hundreds of megabytes in each process that uses it. None
+	// means that each model has a child of its own, as those elsewhere do.
+	// The children are told by the arguments "--shared FOLDER".
+	Shared []string
+
 	// Library finds the ONNX Runtime library that the children load; they
 	// are told by the arguments "--library PATH". Its error, such as that
 	// of the function [Library], is what Devices and NewSession return. It
@@ -66,8 +72,9 @@ type Provider struct {
 	ready   chan struct{}  // holds a token while nobody uses spare
 	spare   *child         // guarded by ready; nil if there is none
 
-	mu       sync.Mutex      // guards what follows
-	children map[*child]bool // all that run
+	mu       sync.Mutex        // guards what follows, and who uses a child
+	children map[*child]bool   // all that run
+	shared   map[string]*child // by household, those that further sessions may join
 
 	asked asked // what an accelerator's devices are
 }
@@ -90,7 +97,7 @@ func New(o Options) *Provider {
 		log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Provider{options: o, log: log, ctx: ctx, cancel: cancel, ready: make(chan struct{}, 1), children: map[*child]bool{}}
+	p := &Provider{options: o, log: log, ctx: ctx, cancel: cancel, ready: make(chan struct{}, 1), children: map[*child]bool{}, shared: map[string]*child{}}
 	p.ready <- struct{}{}
 	return p
 }
@@ -113,7 +120,7 @@ func (p *Provider) Devices(ctx context.Context) ([]hardware.Device, error) {
 	return devices, err
 }
 
-// NewSession loads a model in a child of its own.
+// NewSession loads a model in a child of its own, or in one that it shares.
 func (p *Provider) NewSession(ctx context.Context, m *engine.Model, file string, plan engine.Plan) (engine.Session, error) {
 	if plan.Memory == 0 {
 		plan.Memory = p.options.MemoryLimit
@@ -162,6 +169,16 @@ func (p *Provider) withSpare(ctx context.Context, f func(*child)) error {
 		return contextError(ctx)
 	}
 	defer func() { p.ready <- struct{}{} }()
+	if err := p.fillSpare(ctx); err != nil {
+		return err
+	}
+	f(p.spare)
+	return nil
+}
+
+// fillSpare starts a spare if there is none that lives; the caller has p.ready's
+// token.
+func (p *Provider) fillSpare(ctx context.Context) error {
 	if p.spare != nil && !p.spare.alive() {
 		p.spare.stop()
 		p.spare = nil
@@ -173,14 +190,27 @@ func (p *Provider) withSpare(ctx context.Context, f func(*child)) error {
 		}
 		p.spare = c
 	}
-	f(p.spare)
 	return nil
 }
 
-// take returns a child that no one else uses.
-func (p *Provider) take(ctx context.Context) (taken *child, err error) {
-	err = p.withSpare(ctx, func(c *child) { taken, p.spare = c, nil })
-	return taken, err
+// take returns a child that no one uses, or one of the household.
+func (p *Provider) take(ctx context.Context, household string) (*child, error) {
+	select {
+	case <-p.ready:
+	case <-ctx.Done():
+		return nil, contextError(ctx)
+	}
+	defer func() { p.ready <- struct{}{} }()
+	if c := p.member(household); c != nil {
+		return c, nil
+	}
+	if err := p.fillSpare(ctx); err != nil {
+		return nil, err
+	}
+	c := p.spare
+	p.spare = nil
+	p.move(c, household)
+	return c, nil
 }
 
 // replenish starts a spare in the background.
@@ -214,6 +244,7 @@ func (p *Provider) remove(c *child) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.children, c)
+	p.dissolve(c)
 }
 
 // errClosed is what calls get after Close.

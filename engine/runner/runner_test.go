@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -50,7 +51,11 @@ func beRunner() {
 			select {}
 		},
 	}}
-	if err := runner.Serve(context.Background(), fake, wire.ServeOptions{MaxSessions: 1}); err != nil {
+	o := wire.ServeOptions{MaxSessions: 1}
+	if slices.Contains(os.Args, "--shared") {
+		o.MaxSessions = 0
+	}
+	if err := runner.Serve(context.Background(), fake, o); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -44,7 +44,7 @@ func newSession(p *Provider, m *engine.Model, file string, plan engine.Plan) *se
 
 // start loads the model in a child that gives up its rights for it.
 func (s *session) start(ctx context.Context) error {
-	c, err := s.p.take(ctx)
+	c, err := s.p.take(ctx, s.p.household(s.model, s.plan))
 	if err != nil {
 		return err
 	}
@@ -52,8 +52,10 @@ func (s *session) start(ctx context.Context) error {
 	s.p.log.DebugContext(ctx, "a model was opened", "pid", c.pid(), "model", s.model.Root, "file", s.file, "error", err)
 	if err != nil {
 		err = c.explain(err)
-		c.kill() // it may still be loading
-		c.stop()
+		if s.p.leave(c, s) {
+			c.kill() // it may still be loading
+			c.stop()
+		}
 		s.p.replenish()
 		return err
 	}
@@ -64,8 +66,7 @@ func (s *session) start(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	if closed {
-		c.stop()
-		return errClosed
+		return errors.Join(errClosed, s.quit(&loaded{inner, c}))
 	}
 	s.p.replenish()
 	return nil
@@ -116,11 +117,14 @@ func (s *session) Describe(ctx context.Context) (engine.SessionInfo, error) {
 	if err != nil {
 		return info, s.failed(l, err)
 	}
-	info.MemoryBytes, info.HeldBytes = memoryOf(l.child.pid())
+	peak, held := memoryOf(l.child.pid())
+	info.MemoryBytes = peak
+	info.HeldBytes += l.child.share(s, held) // beside the device's, which the child tells
 	return info, nil
 }
 
-// Close ends the child and waits for it. A profile is written before.
+// Close ends the child and waits for it, unless others are in it. A profile is
+// written before.
 func (s *session) Close() error {
 	s.mu.Lock()
 	l := s.live
@@ -129,11 +133,19 @@ func (s *session) Close() error {
 	if l == nil {
 		return nil
 	}
+	return s.quit(l)
+}
+
+// quit leaves a child.
+func (s *session) quit(l *loaded) error {
 	var err error
-	if s.plan.Profile != "" {
+	last := s.p.leave(l.child, s)
+	if !last || s.plan.Profile != "" {
 		err = l.Close()
 	}
-	l.child.stop()
+	if last {
+		l.child.stop()
+	}
 	return err
 }
 
