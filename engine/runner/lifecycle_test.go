@@ -122,6 +122,43 @@ func firstError(t *testing.T, p *runner.Provider, done <-chan error) error {
 	}
 }
 
+// quickly runs a session as often as its model answers at once, so that the
+// next answer is expected soon.
+func quickly(t *testing.T, s engine.Session) {
+	t.Helper()
+	for range quickRuns {
+		if _, err := s.Run(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A child dies while its answer is polled for.
+func TestSession_killedWhileExpected(t *testing.T) {
+	p := newProvider(t, runner.Options{})
+	s := open(t, p, op("KilledLater"))
+	for range 2 { // the second child is like the first
+		quickly(t, s)
+		_, err := s.Run(t.Context(), x)
+		wantCode(t, err, engine.ErrRunnerCrashed)
+	}
+}
+
+// An answer that was expected at once does not come.
+func TestSession_closedWhileExpected(t *testing.T) {
+	s := open(t, newProvider(t, runner.Options{}), op("HangLater"))
+	quickly(t, s)
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Run(t.Context(), x)
+		done <- err
+	}()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, <-done, engine.ErrDeviceUnavailable)
+}
+
 func TestSession_aborts(t *testing.T) {
 	p := newProvider(t, runner.Options{})
 	s := open(t, p, op("Abort"))

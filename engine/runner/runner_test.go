@@ -35,9 +35,26 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// quickRuns are how many runs are answered at once by those operators that
+// misbehave later.
+const quickRuns = 20
+
 // beRunner is what a child does.
 func beRunner() {
+	runs := 0
 	fake := &enginetest.Fake{Ops: map[string]enginetest.Op{
+		"KilledLater": func(_ context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
+			if runs++; runs <= quickRuns {
+				return in, nil
+			}
+			return nil, die(syscall.SIGKILL)
+		},
+		"HangLater": func(_ context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
+			if runs++; runs <= quickRuns {
+				return in, nil
+			}
+			select {}
+		},
 		"Abort": func(context.Context, []*engine.Tensor) ([]*engine.Tensor, error) {
 			signal.Reset(syscall.SIGABRT)
 			fmt.Fprintln(os.Stderr, "terminate called after throwing an instance of 'std::runtime_error'")

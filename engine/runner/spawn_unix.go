@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 )
 
 // A stream is a connection over two pipes. A socket pair would have each side
@@ -14,9 +15,21 @@ import (
 // microseconds.
 type stream struct{ r, w *os.File }
 
-func (s stream) Read(b []byte) (int, error)  { return s.r.Read(b) }
 func (s stream) Write(b []byte) (int, error) { return s.w.Write(b) }
 func (s stream) Close() error                { return errors.Join(s.r.Close(), s.w.Close()) }
+
+// Read tries again when Expect has ended its wait: there is something to read.
+func (s stream) Read(b []byte) (int, error) {
+	for {
+		n, err := s.r.Read(b)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if err := s.r.SetReadDeadline(time.Time{}); err != nil {
+			return 0, err
+		}
+	}
+}
 
 // newStream makes the connection to a child: our end, and what the child gets
 // as its descriptors 3, to read, and 4, to write.

@@ -406,6 +406,53 @@ func TestClient_sharedElsewhere(t *testing.T) {
 	wantCode(t, err, engine.ErrRunnerCrashed)
 }
 
+// An expecter is a stream that counts how often something was expected.
+type expecter struct {
+	net.Conn
+	n atomic.Int64
+}
+
+func (e *expecter) Expect(d time.Duration) {
+	if d <= 0 {
+		panic("nothing is expected")
+	}
+	e.n.Add(1)
+}
+
+// A run that is alone is expected to take as long as the last of its session,
+// and comes if it takes longer.
+func TestSession_expected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const quick, slow = 100 * time.Microsecond, time.Second
+		takes := []time.Duration{quick, quick, slow, quick, slow, slow}
+		fake := &enginetest.Fake{Ops: map[string]enginetest.Op{
+			"Sleep": func(_ context.Context, in []*engine.Tensor) ([]*engine.Tensor, error) {
+				d := takes[0]
+				takes = takes[1:]
+				time.Sleep(d)
+				return in, nil
+			},
+		}}
+		near, far := net.Pipe()
+		go wire.Serve(context.WithoutCancel(t.Context()), fake, far, wire.ServeOptions{}) //nolint:errcheck // it ends with the client
+		conn := &expecter{Conn: near}
+		c, err := wire.NewClient(t.Context(), conn, wire.ClientOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close() // it always works
+		s := open(t, c, op("Sleep"))
+		for i, want := range []int64{0, 1, 2, 2} { // the run before the last of these was overdue
+			if _, err := s.Run(t.Context(), x); err != nil {
+				t.Fatal(err)
+			}
+			if n := conn.n.Load(); n != want {
+				t.Errorf("%d answers were expected by run %d; want %d", n, i, want)
+			}
+		}
+	})
+}
+
 // A write that the other side does not take ends with its context.
 func TestClient_otherSideDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -227,7 +227,8 @@ func (c *Client) deliver(h *header, payload []byte) error {
 type request struct {
 	h    *header
 	in   engine.Tensors
-	room int64 // bytes that the payload of the answer is expected to take
+	room int64         // bytes that the payload of the answer is expected to take
+	near time.Duration // how long the answer is expected after the request was sent; 0 is not at all
 }
 
 // do sends a request and waits for its answer. When ctx is done it gives the
@@ -248,6 +249,7 @@ func (c *Client) do(ctx context.Context, what string, r request) (answer, error)
 	if err := c.w.write(ctx, f); err != nil {
 		return answer{}, c.writeFailed(ctx, what, r.h.ID, err)
 	}
+	c.expect(r.near)
 	select {
 	case a := <-call.answer:
 		return a.check()
@@ -300,6 +302,21 @@ func (c *Client) share(f *frame, call *call, room int64) {
 	c.mu.Unlock()
 	if ok {
 		f.share(c.options.Shared, call.block)
+	}
+}
+
+// expect tells the connection that the answer to the only request in work is
+// expected within d. Where others are, there is something else to do.
+func (c *Client) expect(d time.Duration) {
+	e, ok := c.conn.(Expecter)
+	if !ok || d == 0 {
+		return
+	}
+	c.mu.Lock()
+	alone := len(c.pending) == 1
+	c.mu.Unlock()
+	if alone {
+		e.Expect(d)
 	}
 }
 

@@ -29,6 +29,7 @@ type session struct {
 	client *Client
 	number uint64
 	room   atomic.Int64 // bytes of the last outputs: the next are likely to be as many
+	pace   pace
 }
 
 // Run waits while the server has as many runs in work as it allows.
@@ -39,12 +40,15 @@ func (s *session) Run(ctx context.Context, in engine.Tensors) (engine.Tensors, e
 // RunKept is Run with values that stay on the other side.
 func (s *session) RunKept(ctx context.Context, in engine.Tensors, k engine.Kept) (engine.Tensors, error) {
 	h := &header{Op: opRun, Session: s.number, Request: requestID(ctx), Take: k.Take, Keep: k.Keep, Hold: k.Hold, Greedy: k.Greedy}
-	a, err := s.client.do(ctx, "the run", request{h: h, in: in, room: s.room.Load()})
+	near, began := s.pace.next(), time.Now()
+	a, err := s.client.do(ctx, "the run", request{h: h, in: in, room: s.room.Load(), near: near})
 	if err != nil {
 		return nil, err
 	}
+	took := time.Duration(a.h.TookUS) * time.Microsecond
 	s.room.Store(a.n)
-	engine.Computed(ctx, time.Duration(a.h.TookUS)*time.Microsecond)
+	s.pace.ran(took, time.Since(began), near)
+	engine.Computed(ctx, took)
 	return a.tensors, nil
 }
 
