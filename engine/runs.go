@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -146,8 +147,20 @@ func (e *Engine) goes(f func()) bool {
 	if e.closed {
 		return false
 	}
-	e.work.Go(f)
+	e.work.Go(func() {
+		growStack()
+		f()
+	})
 	return true
+}
+
+// growStack makes the stack of a new goroutine as large as most work needs. To
+// grow it step by step would copy it each time.
+//
+//go:noinline
+func growStack() {
+	var room [12 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // detachAfter says when a call stops waiting for its work; a nil channel is
